@@ -1,0 +1,194 @@
+"""What a capability is: its grant, its host functions, and the class of each.
+
+The class says when a function acts and what is recorded (``HostClass``); it is declared where the function is
+registered, and the boundary does the rest. A capability therefore cannot forget to record, and cannot act too early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Generic, Protocol, TypeVar
+
+from theater.model.ids import ActorId, Digest
+from theater.model.limits import Limits
+from theater.model.randomness import Stream
+
+
+class HostClass(Enum):
+    """When a host function acts, and what of it is recorded."""
+
+    DERIVED = "derived"
+    """Computed from what the step knew when it began; no event; replay computes it again."""
+    OUTPUT = "output"
+    """A ``log`` event; acts when that is committed; replay compares."""
+    READ = "read"
+    """Acts at once; a ``host`` event; replay answers from it."""
+    BUFFERED = "buffered"
+    """A ``host`` event; acts with the commit of the step; made again by a re-run."""
+    WAITING = "waiting"
+    """``intent``, then ``host`` with the time at which it was answered; stands even if the step fails."""
+    EXTERNAL = "external"
+    """``intent``, then ``host``; acts at once and stands; after a death in between: outcome unknown."""
+
+
+SUSPENDING = frozenset({HostClass.WAITING, HostClass.EXTERNAL})
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a waiting function returns to wait until ``until_us``; ``answer`` makes the answer once that is reached.
+
+    The step's clock then shows the time at which the wait really ended, so ``answer`` may ask the context for it.
+    A waiting function that need not wait returns its answer directly, and is then recorded as nothing at all: such
+    an answer must be derived.
+
+    Where the step's limit ``wait`` ends the wait before that, ``answer`` is called all the same, with a clock that shows
+    a time before ``until_us``: it answers the interface's error for it, or ends the step.
+    """
+
+    until_us: int
+    answer: Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """What a function of any class returns for a call beyond its grant: the interface's error for it, as ``answer``.
+
+    Nothing was touched. The guest gets ``answer``; the call is recorded as a ``host`` event, so that it can be seen and
+    counted, even where an answer within the grant would have been derived.
+    """
+
+    answer: object
+
+
+class Resources:
+    """The resources of one instance: numbered in the order of creation, from 1; a number is never used again."""
+
+    __slots__ = ("_items", "_next")
+
+    def __init__(self) -> None:
+        self._items: dict[int, object] = {}
+        self._next = 1
+
+    def add(self, item: object) -> int:
+        """Give ``item`` the next number."""
+        number = self._next
+        self._next += 1
+        self._items[number] = item
+        return number
+
+    def get(self, number: int) -> Any:  # noqa: ANN401 - each capability knows what it put there
+        """The item of a number that the guest holds. The engine lets no other number through."""
+        return self._items[number]
+
+    def drop(self, number: int) -> None:
+        """The guest let go of it."""
+        self._items.pop(number, None)
+
+
+class StepContext(Protocol):
+    """What a host function may know and do. It is the same in a live step and in a replayed one."""
+
+    @property
+    def actor(self) -> ActorId:
+        """The actor's id."""
+
+    @property
+    def name(self) -> str:
+        """The actor's name."""
+
+    @property
+    def parent(self) -> ActorId | None:
+        """The actor that spawned this one; None where it was started from outside."""
+
+    @property
+    def component(self) -> Digest:
+        """The component that runs this step."""
+
+    @property
+    def limits(self) -> Limits:
+        """The actor's limits."""
+
+    @property
+    def now_us(self) -> int:
+        """The step's standing clock, microseconds since 1970; moves only when a wait was answered."""
+
+    @property
+    def started_us(self) -> int:
+        """The time of the actor's genesis: where its monotonic clock begins."""
+
+    @property
+    def environment(self) -> tuple[tuple[str, str], ...]:
+        """The granted variables with their values as of genesis."""
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The program's arguments as of genesis, without a program name."""
+
+    @property
+    def resources(self) -> Resources:
+        """The instance's resources."""
+
+    def random(self, stream: Stream, size_bytes: int) -> bytes:
+        """The next bytes of one of the step's random streams."""
+
+    def write(self, stream: str, data: bytes, *, level: str | None = None) -> None:
+        """Put guest output into the chain: ``stream`` is ``stdout``, ``stderr`` or ``log``.
+
+        stdout and stderr are cut into events at line ends; ``log`` makes one event a call.
+        """
+
+    def flush(self, stream: str) -> None:
+        """Make an event of an unfinished line."""
+
+    def shutdown(self, value: str | None) -> None:
+        """The actor stops with this value when the step commits."""
+
+
+class Grant(Protocol):
+    """What a manifest's ``[capabilities.NAME]`` table, once parsed, allows. Frozen; empty means nothing beyond defaults."""
+
+    def table(self) -> dict[str, Any]:
+        """As it would stand in a manifest, defaults written out; ``parse(table())`` gives an equal grant."""
+
+    def lines(self, beyond: Any) -> list[str]:  # noqa: ANN401 - a grant of the same type
+        """What this asks that ``beyond`` (a ceiling's or a parent's grant, or None) does not allow, a manifest line each."""
+
+    def narrowed(self, ceiling: Any) -> Any:  # noqa: ANN401 - a grant of the same type
+        """The widest grant within both."""
+
+
+G_co = TypeVar("G_co", covariant=True)
+"""The grant's type; covariant, so that ``Capability[Grant]`` is any capability."""
+
+HostRun = Callable[..., object]
+"""``(ctx, grant, *args)``: the arguments and the answer in the shapes of ``theater.model.wit``."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostFunction:
+    """One function, by its interface without version and its name as in WIT, and who answers it."""
+
+    interface: str
+    name: str
+    host_class: HostClass
+    run: HostRun
+
+
+@dataclass(frozen=True, slots=True)
+class Capability(Generic[G_co]):
+    """One capability: all that the core knows of it.
+
+    ``parse(table)`` makes a grant from a manifest table and raises ``InvalidManifest`` naming the key. ``ungranted`` is
+    the grant under which functions run that are linked without having been asked for (``wasi:*``), or None where the
+    interface is not linked then.
+    """
+
+    name: str
+    parse: Callable[[Mapping[str, Any]], G_co]
+    functions: tuple[HostFunction, ...]
+    interfaces: tuple[str, ...]
+    default_ceiling: G_co | None
+    ungranted: G_co | None = None

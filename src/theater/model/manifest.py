@@ -1,0 +1,189 @@
+"""The manifest: what an actor is, and what it *asks* for. What it gets is decided elsewhere.
+
+``${NAME}`` and ``${NAME:-default}`` are replaced after parsing, inside string values only, never in keys, and never from
+the environment unasked: a manifest comes with the code that nobody trusts. A string that is exactly ``${NAME}`` takes
+the value's own JSON type.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from theater.errors import InvalidInput, InvalidJson, InvalidManifest
+from theater.model.json_text import check_json
+from theater.model.limits import Limits, parse_limits
+from theater.model.spelling import nearest
+
+InstanceMode = Literal["fresh", "warm"]
+
+MANIFEST_MAX_BYTES = 256 * 1024
+_KEYS = ("name", "component", "params", "instance", "limits", "capabilities")
+_LATER = {"supervision": "supervision of children is not part of this version"}
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}\Z")
+_PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_-]*)(?::-([^}]*))?\}")
+_PARAMS_MAX_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest with every placeholder replaced.
+
+    ``params`` is a JSON text; ``capabilities`` are the raw tables asked for, by name; ``settings`` are the values that
+    replaced placeholders, kept so that anybody can repeat the reading of ``text``.
+    """
+
+    text: str
+    name: str
+    component: str
+    params: str
+    instance: InstanceMode
+    limits: Limits
+    capabilities: dict[str, dict[str, Any]]
+    settings: dict[str, Any]
+
+
+def is_name(text: str) -> bool:
+    """Whether an actor may be called that."""
+    return _NAME.match(text) is not None
+
+
+def check_name(name: object) -> str:
+    """``name``, if an actor may be called that. Raises ``InvalidManifest``."""
+    if not isinstance(name, str) or not is_name(name):
+        raise InvalidManifest(f"name = {name!r}: use 1 to 63 of a-z, 0-9 and '-', beginning with a letter")
+    return name
+
+
+def parse_manifest(text: str, *, settings: Mapping[str, Any] | None = None, params: str | None = None) -> Manifest:
+    """Read a manifest.
+
+    ``settings`` replace placeholders; so do the members of ``params`` where that is an object. ``params``, a JSON text,
+    takes the place of the manifest's own.
+
+    Raises:
+        InvalidManifest: naming the key and, for an unknown one, the nearest known.
+        InvalidJson: ``params`` is not JSON.
+    """
+    table = _read_toml(text)
+    _refuse_unknown(table)
+    values = _members(params) | dict(settings or {})
+    used: dict[str, Any] = {}
+    table = _replace(table, values, used, where="")
+    name = check_name(table.get("name"))
+    component = table.get("component")
+    if not isinstance(component, str) or not component:
+        raise InvalidManifest('component is missing: name a file, as in component = "build/counter.wasm"')
+    instance = table.get("instance", "fresh")
+    if instance not in ("fresh", "warm"):
+        raise InvalidManifest(f'instance = {instance!r}: write "fresh" (the default) or "warm"')
+    return Manifest(
+        text=text,
+        name=name,
+        component=component,
+        params=params if params is not None else _params_text(table.get("params", {})),
+        instance=instance,
+        limits=parse_limits(_table(table, "limits")),
+        capabilities={key: _table(_table(table, "capabilities"), key) for key in _table(table, "capabilities")},
+        settings=used,
+    )
+
+
+def bare_manifest(name: str, component: str) -> str:
+    """The manifest text of a component that is run without one: it asks for nothing."""
+    return f'name = "{name}"\ncomponent = {json.dumps(component)}\n'
+
+
+def _read_toml(text: str) -> dict[str, Any]:
+    if len(text.encode("utf-8", "surrogatepass")) > MANIFEST_MAX_BYTES:
+        raise InvalidManifest(f"the manifest is larger than {MANIFEST_MAX_BYTES} bytes")
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        raise InvalidManifest(f"the manifest is not TOML: {error}") from error
+
+
+def _refuse_unknown(table: Mapping[str, Any]) -> None:
+    for key in table:
+        if key in _LATER:
+            raise InvalidManifest(f"[{key}]: {_LATER[key]}; take the table out")
+        if key not in _KEYS:
+            raise InvalidManifest(f"a manifest has no key {key!r}{nearest(key, _KEYS)}")
+
+
+def _table(parent: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = parent.get(key, {})
+    if not isinstance(value, dict):
+        raise InvalidManifest(f"{key} must be a table, written [{key}]")
+    return value
+
+
+def _members(params: str | None) -> dict[str, Any]:
+    if params is None:
+        return {}
+    check_json(params, max_bytes=_PARAMS_MAX_BYTES)
+    try:
+        value = json.loads(params)
+    except (ValueError, RecursionError):  # JSON all the same, but beyond what this parser reads: no placeholder is that
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _params_text(value: Any) -> str:  # noqa: ANN401 - whatever TOML can hold
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        check_json(text, max_bytes=_PARAMS_MAX_BYTES)
+    except (TypeError, ValueError, InvalidJson) as error:
+        raise InvalidManifest(f"params cannot be written as JSON: {error}") from error
+    return text
+
+
+def _replace(value: Any, values: Mapping[str, Any], used: dict[str, Any], *, where: str) -> Any:  # noqa: ANN401
+    match value:
+        case dict():
+            return {key: _replace(item, values, used, where=f"{where}{key}.") for key, item in value.items()}
+        case list():
+            return [_replace(item, values, used, where=where) for item in value]
+        case str():
+            return _replace_text(value, values, used, where=where.rstrip("."))
+        case _:
+            return value
+
+
+def _replace_text(text: str, values: Mapping[str, Any], used: dict[str, Any], *, where: str) -> Any:  # noqa: ANN401
+    def value_of(match: re.Match[str]) -> Any:  # noqa: ANN401
+        name, default = match[1], match[2]
+        if name in values:
+            used[name] = values[name]
+            return values[name]
+        if default is None:
+            raise InvalidManifest(f"{where} needs a value for ${{{name}}}: pass --set {name}=VALUE")
+        return default
+
+    whole = _PLACEHOLDER.fullmatch(text)
+    if whole is not None:
+        return value_of(whole)
+
+    def as_text(match: re.Match[str]) -> str:
+        value = value_of(match)
+        if isinstance(value, (dict, list)) or value is None:
+            raise InvalidManifest(f"{where}: ${{{match[1]}}} stands inside a longer text, so it must be a plain value")
+        return value if isinstance(value, str) else json.dumps(value)
+
+    return _PLACEHOLDER.sub(as_text, text)
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """``NAME=VALUE`` of ``--set``; VALUE is JSON where it reads as JSON, else text. Raises ``InvalidInput``."""
+    name, equals, raw = text.partition("=")
+    if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
+        raise InvalidInput(f"--set {text!r}: write NAME=VALUE")
+    try:
+        check_json(raw, max_bytes=_PARAMS_MAX_BYTES)
+        return name, json.loads(raw)
+    except (InvalidJson, ValueError, RecursionError):
+        return name, raw

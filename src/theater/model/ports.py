@@ -1,0 +1,154 @@
+"""What the runtime needs from the outside world, as interfaces that others implement.
+
+Time and entropy are ports so that tests can hold them; the event store is a port because it has two implementations
+and will have more. An ``append`` may take seconds: it is asynchronous, and a chain never has two under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import msgspec
+
+from theater.errors import StoreError
+from theater.model.event import Event, Head
+from theater.model.ids import ActorId, Digest
+
+Status = Literal["running", "paused", "stopped", "crashed"]
+
+Durability = Literal["process", "power"]
+"""What an acknowledged write survives: the death of the process, or the loss of power."""
+
+
+class Clock(Protocol):
+    """Where time comes from."""
+
+    def now_us(self) -> int:
+        """Microseconds since 1970-01-01 UTC."""
+
+    def call_at(self, when_us: int, action: Callable[[], None]) -> Callable[[], None]:
+        """Run ``action`` once, soon after ``when_us``, on a thread of the clock's; returns what cancels it."""
+
+    def close(self) -> None:
+        """Cancel what waits and join the clock's thread."""
+
+
+class Entropy(Protocol):
+    """Where unpredictable bytes come from."""
+
+    def take(self, size_bytes: int) -> bytes:
+        """Fresh random bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActorRecord:
+    """The row by which an actor is found. Everything else about it is in its chain."""
+
+    id: ActorId
+    name: str
+    """Unique among actors that are neither stopped nor crashed."""
+    status: Status
+    parent: ActorId | None
+    created_us: int
+    program: Digest
+    has_hidden_state: bool = False
+    """Found by sampling: a step of a warm instance depended on more than its inputs. It runs fresh since then."""
+
+
+class Append(msgspec.Struct, frozen=True):
+    """One transaction on one chain: all of it or nothing.
+
+    ``expected`` is the head that the chain must have. ``record`` is written (inserted or replaced) with the events.
+    ``attempt`` sets the durable attempt mark of the actor's open step: the number of times that running it was begun
+    after an unclean stop; 0 clears it.
+    """
+
+    actor: ActorId
+    expected: Head
+    events: tuple[Event, ...]
+    record: ActorRecord | None = None
+    attempt: int | None = None
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """The append is durable. ``first_index`` is the node-wide index of its first event."""
+
+    head: Head
+    first_index: int
+
+
+AppendDone = Callable[[Appended | StoreError], None]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """What a store knows of itself. ``unclean`` is True when the last holder did not close it."""
+
+    unclean: bool
+    public_key: str
+    """Ed25519, 64 hex digits: made with the store."""
+    durability: Durability
+    extra: dict[str, str] = field(default_factory=dict)
+
+
+class EventStore(Protocol):
+    """Chains, the index of actors, and the node-wide index over all events."""
+
+    def facts(self) -> NodeFacts:
+        """What it knows of itself."""
+
+    def append(self, batch: Append, done: AppendDone) -> None:
+        """Write a batch; ``done`` hears the result, once, on a thread of the store's. Never blocks for the disk.
+
+        Errors handed to ``done``: ``HeadConflict`` (the head is another; nothing written), ``Fenced``, ``Damaged`` and
+        its child ``DiskFull``, ``NameTaken`` through ``StoreError.data``. Raises nothing of these itself.
+        """
+
+    def head(self, actor: ActorId) -> Head:
+        """The durable head of a chain, ``EMPTY`` where there is none."""
+
+    def events(self, actor: ActorId, *, start: int = 0, stop: int | None = None) -> Iterator[Event]:
+        """Durable events with ``start <= seq < stop`` in order.
+
+        Raises ``Damaged`` where stored bytes are not what was written.
+        """
+
+    def events_reversed(self, actor: ActorId, *, start: int) -> Iterator[Event]:
+        """Durable events from ``seq = start`` backwards to 0."""
+
+    def events_by_index(self, *, start: int, limit: int) -> Iterator[tuple[int, Event]]:
+        """Durable events of all actors in node-wide order, with their index."""
+
+    def record(self, actor: ActorId) -> ActorRecord | None:
+        """The row of one actor."""
+
+    def records(self) -> list[ActorRecord]:
+        """The rows of all actors, oldest first."""
+
+    def find(self, text: str) -> list[ActorRecord]:
+        """Rows whose name equals ``text`` (living ones first), or whose id equals it, or whose id begins with it."""
+
+    def attempt(self, actor: ActorId) -> int:
+        """The attempt mark of an actor's open step, 0 where none is set."""
+
+    def size_events(self) -> int:
+        """How many events the node-wide index covers."""
+
+    def close(self) -> None:
+        """Finish what was appended, mark the store cleanly closed and let go of it."""
+
+
+class BlobStore(Protocol):
+    """Content by digest: components, as files so that the engine can map them."""
+
+    def put(self, data: bytes) -> Digest:
+        """Keep ``data``; the same bytes are kept once."""
+
+    def path(self, digest: Digest) -> Path:
+        """The file with exactly these bytes. Raises ``NotFound``, or ``Damaged`` if its bytes are not the digest's."""
+
+    def has(self, digest: Digest) -> bool:
+        """Whether it is kept here."""
