@@ -44,8 +44,8 @@ class Wait:
     A waiting function that need not wait returns its answer directly, and is then recorded as nothing at all: such
     an answer must be derived.
 
-    Where the step's limit ``wait`` ends the wait before that, ``answer`` is called all the same, with a clock that shows
-    a time before ``until_us``: it answers the interface's error for it, or ends the step.
+    Where the step's limit ``wait`` ends the wait before that, ``answer`` is called all the same, with a clock that
+    shows a time before ``until_us``: it answers the interface's error for it, or ends the step.
     """
 
     until_us: int
@@ -148,16 +148,24 @@ class StepContext(Protocol):
 
 
 class Grant(Protocol):
-    """What a manifest's ``[capabilities.NAME]`` table, once parsed, allows. Frozen; empty means nothing beyond defaults."""
+    """What a manifest's ``[capabilities.NAME]`` table, once parsed, allows.
+
+    Frozen; empty means nothing beyond defaults.
+    """
 
     def table(self) -> dict[str, Any]:
         """As it would stand in a manifest, defaults written out; ``parse(table())`` gives an equal grant."""
 
     def lines(self, beyond: Any) -> list[str]:  # noqa: ANN401 - a grant of the same type
-        """What this asks that ``beyond`` (a ceiling's or a parent's grant, or None) does not allow, a manifest line each."""
+        """What this asks that ``beyond`` does not allow, a manifest line each.
+
+        ``beyond`` is a ceiling's or a parent's grant, or None where there is none. A list has a line for each
+        of its items, so that what two grants leave over can be compared line by line. Where nothing is asked but the
+        capability itself, and ``beyond`` is None, it is the table's head.
+        """
 
     def narrowed(self, ceiling: Any) -> Any:  # noqa: ANN401 - a grant of the same type
-        """The widest grant within both."""
+        """The widest grant within both. ``ceiling`` may be None where ``lines(None)`` is empty."""
 
 
 G_co = TypeVar("G_co", covariant=True)

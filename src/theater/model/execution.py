@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final, Protocol
 
+import msgspec
+
 from theater.model.crash import Crash, CrashReason
 from theater.model.ids import Digest
 from theater.model.wit import Function
@@ -45,8 +47,7 @@ class Host(Protocol):
         """Called between two slices of a guest that runs long (about every 10 ms), on the guest's thread."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutionLimits:
+class ExecutionLimits(msgspec.Struct, frozen=True, gc=False):
     """What one call may use."""
 
     fuel: int
@@ -95,8 +96,7 @@ class Instance(Protocol):
         """Free it; does nothing the second time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(msgspec.Struct, frozen=True):
     """One guest call to run."""
 
     program: Program
@@ -112,8 +112,7 @@ class Invocation:
     """Whether the instance is wanted back when the call closed without a crash."""
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(msgspec.Struct, frozen=True):
     """The call ended. Exactly one of ``crash`` and ``exit_ok`` and a plain return holds.
 
     ``result`` is the returned value in the shapes of ``theater.model.wit`` (None where nothing is returned).
@@ -126,8 +125,7 @@ class Closed:
     instance: Instance | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True, gc=False):
     """The guest is suspended in the call for which its host answered ``SUSPEND``."""
 
 

@@ -1,0 +1,1 @@
+"""What guests may touch: one file a capability, found by ``registry`` without being listed anywhere."""

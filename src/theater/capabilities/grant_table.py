@@ -1,0 +1,50 @@
+"""Reading a capability's table of a manifest, with errors that name the key; and writing its lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
+
+from theater.errors import InvalidInput, InvalidManifest
+from theater.model.spelling import nearest
+
+V = TypeVar("V", int, float)
+
+
+def check_keys(capability: str, table: Mapping[str, object], known: Iterable[str]) -> None:
+    """Refuse a key that the capability does not have. Raises ``InvalidManifest``, naming the nearest known one."""
+    known = tuple(known)
+    for key in table:
+        if key not in known:
+            has = f"it has {', '.join(known)}" if known else "it has no keys"
+            raise InvalidManifest(f"[capabilities.{capability}] has no key {key!r} ({has}){nearest(key, known)}")
+
+
+def number_of(capability: str, table: Mapping[str, object], key: str, *, parse: Callable[[object], V], default: V) -> V:
+    """The number under ``key``, or ``default``. Raises ``InvalidManifest`` where ``parse`` refuses it."""
+    if key not in table:
+        return default
+    try:
+        return parse(table[key])
+    except InvalidInput as error:
+        raise InvalidManifest(f"[capabilities.{capability}] {key}: {error}") from error
+
+
+def texts_of(capability: str, table: Mapping[str, object], key: str) -> tuple[str, ...]:
+    """The list of texts under ``key``, empty where it is missing. Raises ``InvalidManifest`` for anything else."""
+    value = table.get(key, [])
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+        raise InvalidManifest(f"[capabilities.{capability}] {key} = {value!r}: write a list of texts")
+    return tuple(value)
+
+
+def manifest_line(key: str, value: object) -> str:
+    """A key as it stands in a manifest. ``value`` is a text, a whole number, or a list of texts."""
+    # A JSON text, number or array of texts is the same in TOML, but for DEL, which JSON leaves as it is.
+    return f"{key} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
+
+
+def manifest_lines(table: Mapping[str, object]) -> list[str]:
+    """A line for each key."""
+    return [manifest_line(key, value) for key, value in table.items()]

@@ -1,0 +1,1 @@
+"""Tools for tests of actors and capabilities, for users as for ourselves."""

@@ -1,0 +1,125 @@
+"""What holds for the grant of every capability: it reads what it writes, and narrowing never gives more."""
+
+import tomllib
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from theater.capabilities.environment import EnvironmentGrant
+from theater.capabilities.random import CALL_MAX_BYTES, RandomGrant
+from theater.capabilities.registry import built_in
+from theater.capabilities.runtime import LOG_MAX_BYTES, LOG_MIN_BYTES, RuntimeGrant
+from theater.capabilities.timing import SLEEP_MAX_MS, TimingGrant
+from theater.capabilities.wasi_world import EMPTY_WORLD
+from theater.model.capability import Grant
+
+EVERY = built_in().capabilities
+
+# Few letters, so that names and beginnings of names meet.
+PATTERNS = st.from_regex(r"[AB]{1,3}\*?|\*", fullmatch=True) | st.text(
+    st.characters(exclude_characters="=\0*", exclude_categories=["Cs"]), min_size=1, max_size=9
+)
+
+WASI: dict[str, st.SearchStrategy[Grant]] = {name: st.just(EMPTY_WORLD) for name in EVERY if name.startswith("wasi-")}
+GRANTS: dict[str, st.SearchStrategy[Grant]] = WASI | {
+    "environment": st.lists(PATTERNS, max_size=6).map(lambda allow: EnvironmentGrant(tuple(allow))),
+    "random": st.integers(0, CALL_MAX_BYTES).map(RandomGrant),
+    "runtime": st.integers(LOG_MIN_BYTES, LOG_MAX_BYTES).map(RuntimeGrant),
+    "timing": st.integers(0, SLEEP_MAX_MS).map(TimingGrant),
+}
+
+
+def grants(count: int) -> st.SearchStrategy[tuple[str, list[Grant]]]:
+    """The name of a capability, and grants of it."""
+    return st.sampled_from(sorted(GRANTS)).flatmap(
+        lambda name: st.tuples(st.just(name), st.lists(GRANTS[name], min_size=count, max_size=count))
+    )
+
+
+def test_every_capability_is_looked_at() -> None:
+    assert GRANTS.keys() == EVERY.keys()
+
+
+@given(grants(1))
+def test_a_grant_reads_the_table_that_it_writes(found: tuple[str, list[Grant]]) -> None:
+    name, [grant] = found
+
+    assert EVERY[name].parse(grant.table()) == grant
+
+
+@given(grants(1))
+def test_a_grant_asks_for_nothing_beyond_itself(found: tuple[str, list[Grant]]) -> None:
+    _, [grant] = found
+
+    assert grant.lines(grant) == []
+    assert grant.narrowed(grant) == grant
+
+
+@given(grants(2))
+def test_a_narrowed_grant_is_within_both(found: tuple[str, list[Grant]]) -> None:
+    _, [asked, ceiling] = found
+    narrowed = asked.narrowed(ceiling)
+
+    assert narrowed.lines(ceiling) == []
+    assert narrowed.lines(asked) == []
+
+
+@given(grants(2))
+def test_narrowing_twice_is_narrowing_once_and_the_order_does_not_matter(found: tuple[str, list[Grant]]) -> None:
+    _, [asked, ceiling] = found
+    narrowed = asked.narrowed(ceiling)
+
+    assert narrowed.narrowed(ceiling) == narrowed
+    assert ceiling.narrowed(asked) == narrowed
+
+
+@given(grants(2))
+def test_narrowing_takes_nothing_that_both_allow(found: tuple[str, list[Grant]]) -> None:
+    _, [asked, ceiling] = found
+
+    if not asked.lines(ceiling):
+        assert asked.narrowed(ceiling) == asked
+
+
+@given(grants(3))
+def test_a_grandchild_is_within_its_grandparent(found: tuple[str, list[Grant]]) -> None:
+    _, [asked, parent, grandparent] = found
+
+    assert asked.narrowed(parent.narrowed(grandparent)).lines(grandparent) == []
+
+
+@given(grants(1))
+def test_each_line_asked_for_is_one_of_a_manifest_and_together_they_ask_for_all(found: tuple[str, list[Grant]]) -> None:
+    name, [grant] = found
+    tables = [tomllib.loads(line) for line in grant.lines(None) if not line.startswith("[")]
+
+    for table in tables:
+        assert EVERY[name].parse(table).lines(grant) == []
+    if name == "environment":
+        tables = [{"allow": [pattern for table in tables for pattern in table["allow"]]}]
+    assert all(EVERY[name].parse(table) == grant for table in tables)
+
+
+@given(grants(1))
+def test_a_grant_that_asks_for_nothing_needs_no_ceiling(found: tuple[str, list[Grant]]) -> None:
+    _, [grant] = found
+
+    assert grant.lines(None) or grant.narrowed(None) == grant
+
+
+@given(st.lists(PATTERNS, max_size=6), st.lists(PATTERNS, max_size=6), st.text("AB", min_size=1, max_size=4))
+def test_a_variable_is_allowed_by_the_narrowed_grant_if_and_only_if_both_allow_it(
+    asked: list[str], ceiling: list[str], name: str
+) -> None:
+    left, right = EnvironmentGrant(tuple(asked)), EnvironmentGrant(tuple(ceiling))
+
+    assert left.narrowed(right).allows(name) == (left.allows(name) and right.allows(name))
+
+
+@pytest.mark.parametrize("name", sorted(EVERY))
+def test_an_empty_table_gives_the_defaults(name: str) -> None:
+    parse: Callable[[dict[str, object]], Grant] = EVERY[name].parse
+
+    assert parse({}) == parse(dict(parse({}).table()))

@@ -1,0 +1,168 @@
+"""What a real toolchain puts into a component: every import is answered, in the shapes that its types say."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from wasmtime.component import Component
+
+import theater
+from theater.capabilities.registry import built_in
+from theater.capabilities.wasi_cli import get_stdin, output
+from theater.capabilities.wasi_clocks import subscribe_duration
+from theater.capabilities.wasi_io import check_write
+from theater.capabilities.wasi_world import EMPTY_WORLD
+from theater.engine.introspect import Introspector
+from theater.engine.settings import make_engine
+from theater.model.capability import Denied, Grant, HostFunction, Wait
+from theater.model.crash import StepExit
+from theater.model.execution import ImportedFunction
+from theater.model.wit import (
+    U8,
+    Enum,
+    Flags,
+    Handle,
+    List,
+    Option,
+    Primitive,
+    Record,
+    Result,
+    Tuple,
+    Type,
+    Unsupported,
+    Variant,
+    strip_version,
+)
+from theater.model.wit_json import decoder, encoder
+from theater.testing.step_context import FakeStepContext
+
+WIT = Path(theater.__file__).parent / "wit"
+COMPONENTIZE = Path(sys.executable).with_name("componentize-py")
+
+WORLD = """package theater:actor@0.1.0;
+world probe { import runtime; import timing; import random; import environment; export actor; }
+"""
+SOURCE = """
+class Actor:
+    def init(self, params):
+        return params
+
+    def handle(self, state, message):
+        raise ValueError
+"""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not COMPONENTIZE.exists(), reason="needs the toolchain: pip install theater[python]"),
+]
+
+
+@pytest.fixture(scope="module")
+def imports(tmp_path_factory: pytest.TempPathFactory) -> tuple[ImportedFunction, ...]:
+    """Each function that a Python component imports."""
+    folder = tmp_path_factory.mktemp("probe")
+    shutil.copytree(WIT, folder / "wit", ignore=shutil.ignore_patterns("FROZEN"))
+    (folder / "wit" / "probe.wit").write_text(WORLD)
+    (folder / "app.py").write_text(SOURCE)
+    command = [str(COMPONENTIZE), "-d", "wit", "-w", "probe", "componentize", "app", "-o", "app.wasm"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
+    engine = make_engine()
+    return Introspector(engine).shape(Component.from_file(engine, str(folder / "app.wasm"))).imports
+
+
+def test_a_python_component_imports_all_of_wasi_whatever_it_does(imports: tuple[ImportedFunction, ...]) -> None:
+    assert len({wanted.interface for wanted in imports if wanted.interface.startswith("wasi:")}) >= 20
+    assert len(imports) > 100
+
+
+def test_every_import_of_a_python_component_is_answered_or_belongs_to_a_later_version(
+    imports: tuple[ImportedFunction, ...],
+) -> None:
+    registry = built_in()
+    granted = {"timing", "random", "environment"}
+    refused = [wanted.name for wanted in imports if registry.refusal(wanted.interface, wanted.name, granted=granted)]
+
+    # The toolchain imports an interface whole, used or not.
+    assert sorted(refused) == ["cancel", "list-timers", "schedule"]
+
+
+def test_every_answer_has_the_shape_that_its_type_says(imports: tuple[ImportedFunction, ...]) -> None:
+    registry = built_in()
+    looked_at = 0
+
+    for wanted in imports:
+        if not registry.missing(wanted.interface, wanted.name):
+            capability, function = registry.table[strip_version(wanted.interface), wanted.name]
+            ctx = FakeStepContext(environment=(("LANG", "de_AT"),), arguments=("-v",))
+            number = resource_for(ctx, wanted.name)
+            arguments = [sample(of, number) for _, of in wanted.type.params]
+            answer = final(ctx, function, capability.parse({}), arguments)
+            looked_at += 1
+            if wanted.name == "exit":
+                assert answer == "exit"
+            elif wanted.type.result is None:
+                assert answer is None, wanted
+            else:
+                of = wanted.type.result
+                assert decoder(of)(encoder(of)(answer)) == answer, wanted
+
+    assert looked_at > 100
+
+
+def final(ctx: FakeStepContext, function: HostFunction, grant: Grant, arguments: list[object]) -> object:
+    """What the guest gets in the end."""
+    try:
+        answer = function.run(ctx, grant, *arguments)
+    except StepExit:
+        return "exit"
+    if isinstance(answer, Wait):
+        ctx.now_us = answer.until_us
+        return answer.answer()
+    return answer.answer if isinstance(answer, Denied) else answer
+
+
+def resource_for(ctx: FakeStepContext, name: str) -> int:
+    """The number of a resource of the kind that the function takes."""
+    if "pollable" in name or name == "poll":
+        return subscribe_duration(ctx, EMPTY_WORLD, 5)
+    if name.startswith("[method]output-stream"):
+        stream = output("stdout")(ctx, EMPTY_WORLD)
+        check_write(ctx, EMPTY_WORLD, stream)
+        return stream
+    return get_stdin(ctx, EMPTY_WORLD)
+
+
+def sample(of: Type, number: int) -> object:
+    """A value of a type; ``number`` where it is a resource."""
+    match of:
+        case Primitive(name="bool"):
+            return False
+        case Primitive(name="string" | "char"):
+            return "1"
+        case Primitive(name="f32" | "f64"):
+            return 1.0
+        case Primitive():
+            return 1
+        case List():
+            return b"1" if of.element == U8 else [sample(of.element, number)]
+        case Tuple():
+            return tuple(sample(element, number) for element in of.elements)
+        case Record():
+            return {name: sample(field, number) for name, field in of.fields}
+        case Option():
+            return None
+        case Result():
+            return ("ok", None if of.ok is None else sample(of.ok, number))
+        case Variant():
+            case, payload = of.cases[0]
+            return (case, None if payload is None else sample(payload, number))
+        case Enum():
+            return of.names[0]
+        case Flags():
+            return frozenset()
+        case Handle():
+            return number
+        case Unsupported():
+            raise AssertionError(of)
