@@ -162,7 +162,7 @@ class HeadConflict(StoreError):
 
 
 class Fenced(StoreError):
-    """This holder lost its right to append to the chain; another one has it."""
+    """The holder lost its right to append to the chain; another one has it."""
 
     code = "fenced"
 

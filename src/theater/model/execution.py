@@ -181,5 +181,11 @@ class Engine(Protocol):
     def begin(self, invocation: Invocation, then: Callable[[Resting], None]) -> Execution:
         """Start a call; ``then`` hears of each rest."""
 
+    def when_idle(self, action: Callable[[], None]) -> None:
+        """Call ``action`` on an engine thread that is about to wait, or to be busy for long.
+
+        It is the moment to write down what the calls that it ran have brought. Set once, before the first ``begin``.
+        """
+
     def close(self) -> None:
         """Kill what still runs, join every thread. Programs and instances are dead afterwards."""

@@ -35,43 +35,67 @@ NESTING_MAX = 1024
 _LOW = 3  # containers; each level doubles the size of the expression
 _ROUNDS_MAX = 8  # each costs at most three quarters of the one before
 
+
+def _some(*ways: str) -> str:
+    """The expression of one or more of ``ways``, as many as there are."""
+    # Up to CPython 3.11.4 a possessive group goes on from where its last, failed turn had got to, instead of from where
+    # that had begun. An alternative begins by putting the position back, so there is a last one, which then fails.
+    return f"(?:{'|'.join(ways)}|(?!))++"
+
+
+def _any(*ways: str) -> str:
+    """The expression of none or more of ``ways``, as many as there are."""
+    return f"{_some(*ways)[:-2]}*+"
+
+
 _W = r"[ \t\n\r]*+"
-_STRING = r'"[^"\\\x00-\x1f]*+(?:\\.[^"\\\x00-\x1f]*+)*+"'  # which escapes there are is for _ESCAPES to say
-_NUMBER = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+"
-_SCALAR = f"(?:{_STRING}|{_NUMBER}|true|false|null)"
+# Here no turn fails that had moved anything, so _any is not needed. Which escapes there are is for _ESCAPES to say.
+_STRING = r'"[^"\\\x00-\x1f]*+(?:\\.[^"\\\x00-\x1f]*+)*+"'
+_NUMBER = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9][0-9]*+)?+(?:[eE][+-]?+[0-9]++|)"
+_SCALARS = (_STRING, _NUMBER, "true", "false", "null")
+_SCALAR = f"(?:{'|'.join(_SCALARS)})"
 _KEY = f"{_STRING}{_W}:{_W}"
 
 
-def _value(height: int) -> str:
-    """The expression of a value with at most ``height`` containers within each other."""
-    if height == 0:
-        return _SCALAR
-    inner = _value(height - 1)
-    return f"(?:{_SCALAR}|{_container(inner, key=_KEY)})"
+def _values(height: int) -> tuple[str, ...]:
+    """The expressions of the values with at most ``height`` containers within each other."""
+    return _SCALARS if height == 0 else (*_SCALARS, *_containers(height))
 
 
-def _container(inner: str, *, key: str) -> str:
+def _containers(height: int) -> tuple[str, str]:
     # A comma must not stand before the closing bracket: the same look-ahead serves the first element and the rest.
-    array = rf"\[{_W}(?:{inner}{_W}(?:,{_W}(?!\])|(?=\])))*+\]"
-    members = rf"\{{{_W}(?:{key}{inner}{_W}(?:,{_W}(?!\}})|(?=\}})))*+\}}"
-    return f"{array}|{members}"
+    inner = _values(height - 1)
+    elements = _any(*(rf"{value}{_W}(?:,{_W}(?!\])|(?=\]))" for value in inner))
+    members = _any(rf"{_KEY}(?:{'|'.join(inner)}){_W}(?:,{_W}(?!}})|(?=}}))")
+    return rf"\[{_W}{elements}\]", rf"{{{_W}{members}}}"
 
 
-_VALUE = re.compile(f"{_W}{_value(_LOW)}{_W}", re.DOTALL)
+_VALUE = re.compile(f"{_W}(?:{'|'.join(_values(_LOW))}){_W}", re.DOTALL)
+_LOW_VALUE = f"(?:{'|'.join(_values(1))})"
 _DESCENT = re.compile(
-    rf"{_W}(?:\[{_W}(?!\])(?:{_SCALAR}{_W},{_W})*+|\{{{_W}(?:{_KEY}{_SCALAR}{_W},{_W})*+{_KEY}(?!\}}))++", re.DOTALL
+    _W
+    + _some(
+        rf"\[{_W}(?!\]){_any(f'{_SCALAR}{_W},{_W}')}",
+        rf"{{{_W}{_any(f'{_KEY}{_SCALAR}{_W},{_W}')}{_KEY}(?!}})",
+    ),
+    re.DOTALL,
 )
-_ASCENT = re.compile(rf"(?:(?:,{_W}{_SCALAR}{_W})*+\]{_W}|(?:,{_W}{_KEY}{_SCALAR}{_W})*+\}}{_W})++", re.DOTALL)
+_ASCENT = re.compile(
+    _some(rf"{_any(f',{_W}{_SCALAR}{_W}')}\]{_W}", rf"{_any(f',{_W}{_KEY}{_SCALAR}{_W}')}}}{_W}"), re.DOTALL
+)
 _REST = {
-    "[": re.compile(rf"(?:,{_W}{_value(1)}{_W})*+(,{_W})?+", re.DOTALL),
-    "{": re.compile(rf"(?:,{_W}{_KEY}{_value(1)}{_W})*+(,{_W}{_KEY})?+", re.DOTALL),
+    "[": re.compile(rf"{_any(f',{_W}{_LOW_VALUE}{_W}')}(?:(,{_W})|)", re.DOTALL),
+    "{": re.compile(rf"{_any(f',{_W}{_KEY}{_LOW_VALUE}{_W}')}(?:(,{_W}{_KEY})|)", re.DOTALL),
 }
 
 _WHOLE_STRING = re.compile(_STRING, re.DOTALL)
-_LOW_CONTAINER = re.compile(_container(_value(_LOW - 1), key=_KEY), re.DOTALL)
+_LOW_CONTAINER = re.compile("|".join(_containers(_LOW)), re.DOTALL)
 _ESCAPES = re.compile(
-    r'[^\\]*+(?:\\(?:["\\/bfnrt]|u(?:[0-9a-ce-fA-CE-F][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2}'
-    r"|[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}))[^\\]*+)*+"
+    r"[^\\]*+"
+    + _any(
+        r'\\(?:["\\/bfnrt]|u(?:[0-9a-ce-fA-CE-F][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2}'
+        r"|[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}))[^\\]*+"
+    )
 )
 _STRING_PREFIX = re.compile(r'"[^"\x00-\x1f\\]*+(?:\\.[^"\x00-\x1f\\]*+)*+', re.DOTALL)
 _SPACE = re.compile(_W)
@@ -139,7 +163,9 @@ def _collapses(text: str) -> bool:
     ``[]`` and ``""`` join with no neighbour to anything that would be right where it was wrong before. Each round takes
     ``_LOW - 1`` levels, so what is accepted is far from the limit of nesting.
     """
-    left = _WHOLE_STRING.sub('""', text)
+    left, strings = _WHOLE_STRING.subn('""', text)
+    if left.count('"') != 2 * strings:
+        return False  # of what is no whole string, a part could be taken for a container, and mended by that
     for _ in range(_ROUNDS_MAX):
         size = len(left)
         left = _LOW_CONTAINER.sub("[]", left)

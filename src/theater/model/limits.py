@@ -47,22 +47,26 @@ class Limits:
         return {key: show(getattr(self, name)) for key, (name, _, show) in _KEYS.items()}
 
 
-def _show_count(value: int) -> int:
-    return value
+def _show_count(value: float) -> int:
+    return int(value)
 
 
-_KEYS: dict[str, tuple[str, Callable[[object], int | float], Callable[..., str | int]]] = {
-    "memory": ("memory_bytes", parse_size, show_size),
+def _show_size(value: float) -> str:
+    return show_size(int(value))
+
+
+_KEYS: dict[str, tuple[str, Callable[[object], int | float], Callable[[float], str | int]]] = {
+    "memory": ("memory_bytes", parse_size, _show_size),
     "fuel": ("fuel", parse_count, _show_count),
     "deadline": ("deadline_s", parse_duration, show_duration),
     "wait": ("wait_s", parse_duration, show_duration),
     "mailbox": ("mailbox", parse_count, _show_count),
-    "state": ("state_bytes", parse_size, show_size),
-    "message": ("message_bytes", parse_size, show_size),
-    "reply": ("reply_bytes", parse_size, show_size),
+    "state": ("state_bytes", parse_size, _show_size),
+    "message": ("message_bytes", parse_size, _show_size),
+    "reply": ("reply_bytes", parse_size, _show_size),
     "events-per-step": ("events_per_step", parse_count, _show_count),
-    "bytes-per-step": ("bytes_per_step", parse_size, show_size),
-    "chain": ("chain_bytes", parse_size, show_size),
+    "bytes-per-step": ("bytes_per_step", parse_size, _show_size),
+    "chain": ("chain_bytes", parse_size, _show_size),
     "children": ("children", parse_count, _show_count),
     "timers": ("timers", parse_count, _show_count),
     "channels": ("channels", parse_count, _show_count),

@@ -1,8 +1,8 @@
 """The manifest: what an actor is, and what it *asks* for. What it gets is decided elsewhere.
 
-``${NAME}`` and ``${NAME:-default}`` are replaced after parsing, inside string values only, never in keys, and never from
-the environment unasked: a manifest comes with the code that nobody trusts. A string that is exactly ``${NAME}`` takes
-the value's own JSON type.
+``${NAME}`` and ``${NAME:-default}`` are replaced after parsing, inside string values only, never in keys, and never
+from the environment unasked: a manifest comes with the code that nobody trusts. A string that is exactly ``${NAME}``
+takes the value's own JSON type.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from theater.errors import InvalidInput, InvalidJson, InvalidManifest
 from theater.model.json_text import check_json
@@ -43,8 +43,8 @@ class Manifest:
     params: str
     instance: InstanceMode
     limits: Limits
-    capabilities: dict[str, dict[str, Any]]
-    settings: dict[str, Any]
+    capabilities: dict[str, dict[str, object]]
+    settings: dict[str, object]
 
 
 def is_name(text: str) -> bool:
@@ -59,7 +59,7 @@ def check_name(name: object) -> str:
     return name
 
 
-def parse_manifest(text: str, *, settings: Mapping[str, Any] | None = None, params: str | None = None) -> Manifest:
+def parse_manifest(text: str, *, settings: Mapping[str, object] | None = None, params: str | None = None) -> Manifest:
     """Read a manifest.
 
     ``settings`` replace placeholders; so do the members of ``params`` where that is an object. ``params``, a JSON text,
@@ -72,8 +72,8 @@ def parse_manifest(text: str, *, settings: Mapping[str, Any] | None = None, para
     table = _read_toml(text)
     _refuse_unknown(table)
     values = _members(params) | dict(settings or {})
-    used: dict[str, Any] = {}
-    table = _replace(table, values, used, where="")
+    used: dict[str, object] = {}
+    table = {key: _replace(value, values, used, where=key) for key, value in table.items()}
     name = check_name(table.get("name"))
     component = table.get("component")
     if not isinstance(component, str) or not component:
@@ -95,10 +95,12 @@ def parse_manifest(text: str, *, settings: Mapping[str, Any] | None = None, para
 
 def bare_manifest(name: str, component: str) -> str:
     """The manifest text of a component that is run without one: it asks for nothing."""
-    return f'name = "{name}"\ncomponent = {json.dumps(component)}\n'
+    # a JSON text is a TOML text if it has no surrogate escapes, and no DEL as it is
+    quoted = json.dumps(component, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return f'name = "{name}"\ncomponent = {quoted}\n'
 
 
-def _read_toml(text: str) -> dict[str, Any]:
+def _read_toml(text: str) -> dict[str, object]:
     if len(text.encode("utf-8", "surrogatepass")) > MANIFEST_MAX_BYTES:
         raise InvalidManifest(f"the manifest is larger than {MANIFEST_MAX_BYTES} bytes")
     try:
@@ -107,7 +109,7 @@ def _read_toml(text: str) -> dict[str, Any]:
         raise InvalidManifest(f"the manifest is not TOML: {error}") from error
 
 
-def _refuse_unknown(table: Mapping[str, Any]) -> None:
+def _refuse_unknown(table: Mapping[str, object]) -> None:
     for key in table:
         if key in _LATER:
             raise InvalidManifest(f"[{key}]: {_LATER[key]}; take the table out")
@@ -115,14 +117,14 @@ def _refuse_unknown(table: Mapping[str, Any]) -> None:
             raise InvalidManifest(f"a manifest has no key {key!r}{nearest(key, _KEYS)}")
 
 
-def _table(parent: Mapping[str, Any], key: str) -> dict[str, Any]:
+def _table(parent: Mapping[str, object], key: str) -> dict[str, object]:
     value = parent.get(key, {})
     if not isinstance(value, dict):
         raise InvalidManifest(f"{key} must be a table, written [{key}]")
     return value
 
 
-def _members(params: str | None) -> dict[str, Any]:
+def _members(params: str | None) -> dict[str, object]:
     if params is None:
         return {}
     check_json(params, max_bytes=_PARAMS_MAX_BYTES)
@@ -133,7 +135,7 @@ def _members(params: str | None) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _params_text(value: Any) -> str:  # noqa: ANN401 - whatever TOML can hold
+def _params_text(value: object) -> str:
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         check_json(text, max_bytes=_PARAMS_MAX_BYTES)
@@ -142,20 +144,20 @@ def _params_text(value: Any) -> str:  # noqa: ANN401 - whatever TOML can hold
     return text
 
 
-def _replace(value: Any, values: Mapping[str, Any], used: dict[str, Any], *, where: str) -> Any:  # noqa: ANN401
+def _replace(value: object, values: Mapping[str, object], used: dict[str, object], *, where: str) -> object:
     match value:
         case dict():
-            return {key: _replace(item, values, used, where=f"{where}{key}.") for key, item in value.items()}
+            return {key: _replace(item, values, used, where=f"{where}.{key}") for key, item in value.items()}
         case list():
             return [_replace(item, values, used, where=where) for item in value]
         case str():
-            return _replace_text(value, values, used, where=where.rstrip("."))
+            return _replace_text(value, values, used, where=where)
         case _:
             return value
 
 
-def _replace_text(text: str, values: Mapping[str, Any], used: dict[str, Any], *, where: str) -> Any:  # noqa: ANN401
-    def value_of(match: re.Match[str]) -> Any:  # noqa: ANN401
+def _replace_text(text: str, values: Mapping[str, object], used: dict[str, object], *, where: str) -> object:
+    def value_of(match: re.Match[str]) -> object:
         name, default = match[1], match[2]
         if name in values:
             used[name] = values[name]
@@ -177,7 +179,7 @@ def _replace_text(text: str, values: Mapping[str, Any], used: dict[str, Any], *,
     return _PLACEHOLDER.sub(as_text, text)
 
 
-def parse_setting(text: str) -> tuple[str, Any]:
+def parse_setting(text: str) -> tuple[str, object]:
     """``NAME=VALUE`` of ``--set``; VALUE is JSON where it reads as JSON, else text. Raises ``InvalidInput``."""
     name, equals, raw = text.partition("=")
     if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):

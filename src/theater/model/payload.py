@@ -1,12 +1,11 @@
 """The payloads of events: one structure a kind, in the order in which their fields are written.
 
-A payload is compact JSON, encoded once. A JSON value of the guest's (params, message body, state, reply) stands in it as a
-JSON *string* that holds exactly the guest's text: passed on and shown as it is, never parsed and written again. Fields
-only grow: a decoder ignores those that it does not know, and a missing one has its default.
+A payload is compact JSON, encoded once. A JSON value of the guest's (params, message body, state, reply) stands in it
+as a JSON *string* that holds exactly the guest's text: passed on and shown as it is, never parsed and written again.
+Fields only grow: a decoder ignores those that it does not know, and a missing one has its default.
 """
 
 from __future__ import annotations
-
 
 import msgspec
 
@@ -21,7 +20,7 @@ class Payload(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The base of them all."""
 
 
-class EngineFacts(Payload):
+class EngineFacts(Payload, frozen=True):
     """Under what the fuel and the stack depth of a chain were measured."""
 
     name: str
@@ -30,7 +29,7 @@ class EngineFacts(Payload):
     architecture: str
 
 
-class Forked(Payload):
+class Forked(Payload, frozen=True):
     """Where a fork comes from."""
 
     actor: str
@@ -38,7 +37,7 @@ class Forked(Payload):
     hash: str
 
 
-class Genesis(Payload):
+class Genesis(Payload, frozen=True):
     """Event 0: everything that a step's outcome can depend on besides the messages."""
 
     program: str
@@ -64,7 +63,7 @@ class Genesis(Payload):
     forked: Forked | None = None
 
 
-class Cause(Payload):
+class Cause(Payload, frozen=True):
     """The event of this node that caused a message."""
 
     actor: str
@@ -72,7 +71,7 @@ class Cause(Payload):
     hash: str
 
 
-class Message(Payload):
+class Message(Payload, frozen=True):
     """A step begins. ``arguments`` are the export's own, but for the state, which is named by the event that has it."""
 
     id: str
@@ -86,7 +85,7 @@ class Message(Payload):
     nth: int | None = None
 
 
-class HostCall(Payload):
+class HostCall(Payload, frozen=True):
     """A call that was answered. ``arguments`` are left out where ``intent`` names the event that has them."""
 
     answer: object
@@ -95,13 +94,13 @@ class HostCall(Payload):
     intent: int | None = None
 
 
-class Intent(Payload):
+class Intent(Payload, frozen=True):
     """A call that is about to act or to wait."""
 
     arguments: list[object]
 
 
-class Log(Payload):
+class Log(Payload, frozen=True):
     """What a guest wrote: ``text``, or ``base64`` where its bytes are not UTF-8."""
 
     text: str | None = None
@@ -109,7 +108,7 @@ class Log(Payload):
     level: str | None = None
 
 
-class State(Payload):
+class State(Payload, frozen=True):
     """The step's result. ``state`` is left out when byte for byte the one before, ``reply`` when there was none."""
 
     fuel: int
@@ -117,14 +116,14 @@ class State(Payload):
     reply: str | None = None
 
 
-class RefusedPayload(Payload):
+class RefusedPayload(Payload, frozen=True):
     """The guest answered ``err(text)``."""
 
     text: str
     fuel: int
 
 
-class CrashedPayload(Payload):
+class CrashedPayload(Payload, frozen=True):
     """The step ended without an outcome. ``message`` and ``backtrace`` are never compared."""
 
     reason: CrashReason
@@ -134,7 +133,7 @@ class CrashedPayload(Payload):
     backtrace: str | None = None
 
 
-class Lifecycle(Payload):
+class Lifecycle(Payload, frozen=True):
     """Something that the runtime or a person did. ``by``: token name, supervisor id or ``runtime``."""
 
     by: str

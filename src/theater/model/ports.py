@@ -56,6 +56,8 @@ class ActorRecord:
     program: Digest
     has_hidden_state: bool = False
     """Found by sampling: a step of a warm instance depended on more than its inputs. It runs fresh since then."""
+    engine: str = ""
+    """Fingerprint of the engine that its chain named last; "" where that, and hidden state, has to be looked up."""
 
 
 class Append(msgspec.Struct, frozen=True):
@@ -100,11 +102,21 @@ class EventStore(Protocol):
     def facts(self) -> NodeFacts:
         """What it knows of itself."""
 
-    def append(self, batch: Append, done: AppendDone) -> None:
-        """Write a batch; ``done`` hears the result, once, on a thread of the store's. Never blocks for the disk.
+    def append(self, batch: Append, done: AppendDone, *, hurry: bool = True) -> None:
+        """Write a batch; ``done`` hears the result, once, on the thread that wrote. Never blocks for the disk.
 
         Errors handed to ``done``: ``HeadConflict`` (the head is another; nothing written), ``Fenced``, ``Damaged`` and
         its child ``DiskFull``, ``NameTaken`` through ``StoreError.data``. Raises nothing of these itself.
+
+        Without ``hurry`` it may stay queued until the next ``flush`` or hurried append: for a caller that will bring
+        more at once and then flush.
+        """
+
+    def flush(self) -> None:
+        """Write what is queued, perhaps on this thread, and then the callbacks run here.
+
+        Waits for the disk no more than writing to a file does: where the store promises to survive the loss of power,
+        another thread writes.
         """
 
     def head(self, actor: ActorId) -> Head:

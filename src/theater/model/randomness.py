@@ -1,6 +1,6 @@
-"""The random bytes of a step: a pure function of its 32-byte seed, so they need no event of their own.
+r"""The random bytes of a step: a pure function of its 32-byte seed, so they need no event of their own.
 
-Block i of stream S is ``SHAKE-256("theater/random/v1\\n" + S + "\\n" + seed + u64be(i))``, 64 bytes, consumed in the
+Block i of stream S is ``SHAKE-256("theater/random/v1\n" + S + "\n" + seed + u64be(i))``, 64 bytes, consumed in the
 order of calls. Whoever reads the chain can recompute every byte: they are for ids and shuffling, not for keys.
 """
 
