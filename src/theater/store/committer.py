@@ -1,0 +1,115 @@
+"""Group commit: whatever has come together since the last write is written in one transaction.
+
+Nothing waits for company: a lone batch is written at once, and while a write is under way the next group gathers. So
+the group grows with the load and the cost of a transaction is shared by as many as there are.
+
+A group is written by a thread of our own, or by whoever calls ``flush``: a thread that has just made batches and is
+about to sleep writes them itself, which saves waking another one and waiting until it has the interpreter. Where a
+write waits for the disk (``inline`` is False) it is always our own thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from theater.errors import StoreError
+from theater.model.ports import Append, AppendDone, Appended
+
+GROUP_MAX = 256
+"""Batches in one transaction: bounds what the first of them waits for the last."""
+
+Commit = Callable[[list[Append]], list[Appended | StoreError]]
+"""Write batches in one transaction; one result a batch. Raises nothing."""
+
+
+class Committer:
+    """Writes one group at a time; callbacks run on the thread that wrote, in the order of ``put``.
+
+    The queue holds one batch a chain at most, since a chain has never two under way.
+    """
+
+    def __init__(self, commit: Commit, *, inline: bool = True) -> None:
+        self._commit = commit
+        self._inline = inline
+        self._queue: deque[tuple[Append, AppendDone]] = deque()
+        self._lock = threading.Lock()
+        self._turn = threading.Lock()  # held by whoever writes
+        self._wake: SimpleQueue[bool] = SimpleQueue()  # True: look at the queue; False: and end
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._run, name="theater-committer", daemon=True)
+        self._thread.start()
+
+    def put(self, batch: Append, done: AppendDone, *, hurry: bool = True) -> None:
+        """Write ``batch`` soon; without ``hurry``, at the next ``flush`` or hurried batch.
+
+        Behind ``close`` it is not written, and ``done`` hears that on this thread.
+        """
+        with self._lock:
+            is_open = not self._is_closed
+            if is_open:
+                self._queue.append((batch, done))
+        if not is_open:
+            done(StoreError("the store is closed"))
+        elif hurry:
+            self._wake.put(True)
+
+    def flush(self) -> None:
+        """Write what is queued, on this thread, unless another one is at it (it will then write this, too)."""
+        if not self._queue:
+            return
+        if self._inline:
+            self._drain()
+        else:
+            self._wake.put(True)
+
+    def close(self) -> None:
+        """Write what was put, call everybody back, and join the thread."""
+        with self._lock:
+            if not self._is_closed:
+                self._is_closed = True
+                self._wake.put(False)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while self._wake.get():
+            self._drain()
+        while self._queue:
+            with self._turn:
+                self._write_group()
+        with self._turn:  # whoever writes through ``flush`` is done, so the store may be closed
+            pass
+
+    def _drain(self) -> None:
+        # Whoever finds the turn taken may leave: the other one looks at the queue again once it has let go of the turn.
+        while self._queue and self._turn.acquire(blocking=False):
+            try:
+                self._write_group()
+            finally:
+                self._turn.release()
+
+    def _write_group(self) -> None:
+        group = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_MAX))]
+        if not group:
+            return
+        for (_, done), result in zip(group, self._results(group), strict=True):
+            try:
+                done(result)
+            except Exception as error:  # noqa: BLE001 - a callback must not take the others' commits with it
+                _report(error)
+
+    def _results(self, group: list[tuple[Append, AppendDone]]) -> list[Appended | StoreError]:
+        try:
+            return self._commit([batch for batch, _ in group])
+        except Exception as error:  # noqa: BLE001 - a bug of ours, and everybody who waits must hear of it
+            _report(error)
+            return [StoreError(f"the store failed: {error!r}; this is a bug of Theater")] * len(group)
+
+
+def _report(error: Exception) -> None:
+    """To whoever watches threads: by default it is printed."""
+    threading.excepthook(
+        threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread()))
+    )

@@ -1,0 +1,76 @@
+"""The tables, as numbered steps from an empty file to the newest form. A step that was released is never changed."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from theater.errors import Damaged
+
+# A segment is what one append brought: one row, however many events. `first_index` is the node-wide index of its first
+# event; rows are written in its order, so the file only grows at its end. `last_hash` makes the head of a chain one
+# look-up, and vouches for the last event, which no other event names yet.
+_TABLES = """
+CREATE TABLE node (
+    key TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE chains (
+    ref INTEGER PRIMARY KEY,
+    actor TEXT NOT NULL UNIQUE,
+    attempt INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE records (
+    ref INTEGER PRIMARY KEY REFERENCES chains (ref),
+    name TEXT NOT NULL,
+    status TEXT NOT NULL,
+    parent TEXT,
+    created_us INTEGER NOT NULL,
+    program TEXT NOT NULL,
+    has_hidden_state INTEGER NOT NULL,
+    engine TEXT NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX records_by_living_name ON records (name) WHERE status IN ('running', 'paused');
+CREATE INDEX records_by_name ON records (name);
+
+CREATE TABLE segments (
+    first_index INTEGER PRIMARY KEY,
+    ref INTEGER NOT NULL REFERENCES chains (ref),
+    first_seq INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    last_hash BLOB NOT NULL,
+    frames BLOB NOT NULL,
+    UNIQUE (ref, first_seq)
+) STRICT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_TABLES,)
+"""Number ``n`` (from 1) takes a store of version ``n - 1`` to version ``n``."""
+
+
+def migrate(connection: sqlite3.Connection, migrations: tuple[str, ...] = MIGRATIONS) -> None:
+    """Bring a store to the newest version, each step in a transaction of its own.
+
+    Raises:
+        Damaged: it is of a version that this program does not know.
+    """
+    version = version_of(connection)
+    require_known(version, migrations)
+    for number, script in enumerate(migrations[version:], start=version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """The number of the last migration that was made."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def require_known(version: int, migrations: tuple[str, ...] = MIGRATIONS) -> None:
+    """Fail for a store from the future."""
+    if version > len(migrations):
+        raise Damaged(
+            f"this store has version {version}, and this program knows up to {len(migrations)}: use a newer one"
+        )
