@@ -1,0 +1,182 @@
+"""The threads that run guests: a few workers over one queue, and no more of them awake than there is use for.
+
+A call that has had its slice goes to the end of the queue, so runaway guests share fairly with all others; one that was
+killed is taken before anything else. When nothing has run for a second, the ticker rests.
+
+As long as calls are short, one worker takes them all: two would only pass the interpreter's lock to and fro between two
+cores, and each other's page tables with it, which halves the rate. A worker that is about to be busy in C, without the
+lock, *steps aside* first, and another one is woken if anything waits. A worker that sleeps, or leaves nobody
+behind when it steps aside, calls ``when_idle`` first: what the calls have brought is written down then, all at once.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from queue import Empty, SimpleQueue
+
+from theater.engine.execution import GuestCall
+from theater.engine.ticker import Ticker
+from theater.errors import InternalError
+
+WORKERS_MIN = 2
+"""One runaway guest must not delay the others by more than its slice, even on one core."""
+IDLE_S = 1.0
+RUN_MAX = 64
+"""Calls after which ``when_idle`` is called though more wait: what they brought is not held back by those behind."""
+JOIN_S = 30.0
+"""A worker takes a slice (10 ms) to come back from a guest. Only a host function that blocks takes longer."""
+
+
+class Workers:
+    """Implements ``execution.Queue``."""
+
+    def __init__(self, ticker: Ticker, count: int | None) -> None:
+        self._ticker = ticker
+        self._ready: deque[GuestCall] = deque()
+        self._urgent: deque[GuestCall] = deque()
+        self._live: set[GuestCall] = set()
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._lock = threading.Lock()  # of what stands below, and of the two queues
+        self._attentive = 0  # awake, and not aside
+        self._asleep = 0
+        self._is_closed = False
+        self._is_ending = False  # closed, and what was live is killed, so the workers may go
+        self._when_idle: Callable[[], None] = _nothing
+        # Daemons, so that an interpreter whose engine was not closed can exit; the engine's finalizer closes us then.
+        self._threads = [
+            threading.Thread(target=self._work, name=f"theater-guest-{i}", daemon=True)
+            for i in range(max(WORKERS_MIN, count or os.cpu_count() or 1))
+        ]
+        self._attentive = len(self._threads)
+        ticker.start()
+        for thread in self._threads:
+            thread.start()
+
+    def when_idle(self, action: Callable[[], None]) -> None:
+        """What a worker does before it sleeps or steps aside."""
+        self._when_idle = action
+
+    def start(self, call: GuestCall) -> None:
+        """Run a new call."""
+        self._live.add(call)
+        if self._is_closed:
+            self._live.discard(call)
+            raise InternalError("the engine is closed")
+        self.put(call)
+
+    def put(self, call: GuestCall) -> None:
+        with self._lock:
+            self._ready.append(call)
+            self._rouse()
+
+    def put_urgent(self, call: GuestCall) -> None:
+        with self._lock:
+            self._urgent.append(call)
+            self._rouse()
+
+    def forget(self, call: GuestCall) -> None:
+        self._live.discard(call)
+
+    def step_aside(self) -> None:
+        with self._lock:
+            self._attentive -= 1
+            if self._ready or self._urgent:
+                self._rouse()
+            is_last = self._attentive == 0
+        if is_last:
+            self._report_errors(self._when_idle)
+
+    def step_back(self) -> None:
+        with self._lock:
+            self._attentive += 1
+
+    def close(self) -> None:
+        """Kill what runs, join the threads. Does nothing the second time."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for call in _snapshot(self._live):
+            call.kill("terminated", "the engine was closed")
+        with self._lock:
+            self._is_ending = True
+        for _ in self._threads:
+            self._wake.put(None)
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(JOIN_S)
+        self._ticker.close()
+        stuck = [thread.name for thread in self._threads if thread.is_alive()]
+        if stuck and threading.current_thread() not in self._threads:
+            raise InternalError(f"a host function blocks {', '.join(stuck)}: it does not come back")
+
+    def _rouse(self) -> None:
+        """Wake a worker, unless one is awake already and will look at the queue by itself. The lock is held."""
+        if self._attentive == 0 and self._asleep > 0:
+            self._asleep -= 1
+            self._attentive += 1
+            self._wake.put(None)
+
+    def _work(self) -> None:
+        count = 0
+        while (call := self._next()) is not None:
+            self._run(call)
+            count += 1
+            if count % RUN_MAX == 0:
+                with self._lock:
+                    self._attentive -= 1
+                self._report_errors(self._when_idle)
+                self.step_back()
+
+    def _next(self) -> GuestCall | None:
+        """The next call, as soon as there is one; None once the engine was closed and nothing is left."""
+        while True:
+            with self._lock:
+                if self._urgent:
+                    return self._urgent.popleft()
+                if self._ready:
+                    return self._ready.popleft()
+                self._attentive -= 1
+            self._report_errors(self._when_idle)  # it may take long: who puts something meanwhile wakes another one
+            with self._lock:
+                if self._urgent or self._ready or self._is_ending:
+                    self._attentive += 1
+                    if self._urgent or self._ready:
+                        continue
+                    return None
+                self._asleep += 1
+            self._sleep()
+
+    def _sleep(self) -> None:
+        """Until somebody roused us (who has counted us as awake by then), or the engine is closed."""
+        try:
+            self._wake.get(timeout=IDLE_S)
+        except Empty:
+            with self._lock:
+                if self._asleep == len(self._threads):
+                    self._ticker.rest()
+            self._wake.get()
+        with self._lock:
+            self._ticker.start()
+
+    def _run(self, call: GuestCall) -> None:
+        self._report_errors(call.run)
+
+    @staticmethod
+    def _report_errors(action: Callable[[], None]) -> None:
+        try:
+            action()
+        except BaseException as error:  # noqa: BLE001 - whoever asked failed to take the answer; the worker lives on
+            threading.excepthook(
+                threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread()))
+            )
+
+
+def _nothing() -> None:
+    """What a worker does before it sleeps, unless it was told something else."""
+
+
+def _snapshot(live: Iterable[GuestCall]) -> list[GuestCall]:
+    return list(live)  # one C call on a set: no other thread changes it in between
