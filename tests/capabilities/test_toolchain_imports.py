@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from wasmtime import Engine
 from wasmtime.component import Component
 
 import theater
@@ -15,7 +16,7 @@ from theater.capabilities.wasi_clocks import subscribe_duration
 from theater.capabilities.wasi_io import check_write
 from theater.capabilities.wasi_world import EMPTY_WORLD
 from theater.engine.introspect import Introspector
-from theater.engine.settings import make_engine
+from theater.engine.settings import make_config
 from theater.model.capability import Denied, Grant, HostFunction, Wait
 from theater.model.crash import StepExit
 from theater.model.execution import ImportedFunction
@@ -68,7 +69,7 @@ def imports(tmp_path_factory: pytest.TempPathFactory) -> tuple[ImportedFunction,
     (folder / "app.py").write_text(SOURCE)
     command = [str(COMPONENTIZE), "-d", "wit", "-w", "probe", "componentize", "app", "-o", "app.wasm"]
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
-    engine = make_engine()
+    engine = Engine(make_config())
     return Introspector(engine).shape(Component.from_file(engine, str(folder / "app.wasm"))).imports
 
 
