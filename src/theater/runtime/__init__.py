@@ -1,0 +1,1 @@
+"""Actors at work: steps, recording, replay, verification."""

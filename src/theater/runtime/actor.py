@@ -1,0 +1,497 @@
+"""One living actor: a mailbox, a state, a chain, and at most one step at a time.
+
+A step goes: the ``message`` event fixes what the step can know; the guest runs against its boundary; the closing
+event, with the new state, is committed in one transaction with everything the step recorded. Only then does the asker
+hear of it. The next step may begin before that: it sees the new state, and its events come behind in the same chain,
+so that it cannot become durable without what it builds on. If an append fails, nothing that came after is answered as
+done.
+
+Three kinds of thread meet here: whoever submits a letter, the engine's threads (``_rested``), and the store's and the
+clock's (``on_durable``, timers). What they share is guarded by ``_lock``, which is never held while somebody else's
+code runs, with one exception: ``Engine.begin``, which only queues.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from theater.errors import MailboxFull, NotRunning, StoreError, TheaterError
+from theater.model.capability import Resources
+from theater.model.crash import UNREPRODUCIBLE, Crash, StepCrash
+from theater.model.event import Event, Head, Kind
+from theater.model.execution import Closed, Engine, Execution, Instance, Resting
+from theater.model.payload import CrashedPayload, Lifecycle, Message, encode_payload
+from theater.model.ports import ActorRecord, Clock, Entropy, Status
+from theater.model.randomness import SEED_BYTES
+from theater.runtime.anatomy import Anatomy
+from theater.runtime.appender import Appender
+from theater.runtime.boundary import Boundary
+from theater.runtime.invocation import invocation_of
+from theater.runtime.letter import Letter, nobody
+from theater.runtime.loading import HANDLE, INIT, RUN
+from theater.runtime.outcome import Outcome, answer_of, conclude
+from theater.runtime.tape import Playing, Recording, Resuming, Tape
+from theater.runtime.warm import Warm, WarmKeeper
+
+_LIVING: tuple[Status, ...] = ("running", "paused")
+_CHANGES_FROM: dict[str, tuple[Status, ...]] = {
+    "paused": ("running",),
+    "resumed": ("paused",),
+    "stopped": ("running", "paused", "crashed"),
+    "restarted": ("running", "paused", "stopped", "crashed"),
+}
+"""What a person may do to an actor, by what it is."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """Where its history left off."""
+
+    state: str | None
+    state_seq: int | None
+    next_instance: int
+    first_steps: int
+    """How often a first step was begun while there is no state."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampledStep:
+    """A warm step to run again in a fresh instance."""
+
+    letter: Letter
+    events: tuple[Event, ...]
+    state: str | None
+    time_us: int
+    seed: bytes
+    outcome: Outcome
+
+
+class Sampler(Protocol):
+    """Who decides which warm steps are run a second time."""
+
+    def wants(self, program: str) -> bool:
+        """Whether the next warm step of this program is one of them."""
+
+    def check(self, actor: Actor, step: SampledStep) -> None:
+        """Run it again, off the hot path; ``Actor.found_hidden_state`` if it comes out otherwise."""
+
+
+@dataclass(slots=True)
+class _Step:
+    letter: Letter
+    boundary: Boundary
+    seed: bytes
+    message: Event
+    state: str | None
+    recording: Recording
+    execution: Execution | None = None
+    warm: Warm | None = None
+    is_resumed: bool = False
+    is_unwanted: bool = False
+
+
+class Actor:
+    """See above."""
+
+    def __init__(
+        self,
+        anatomy: Anatomy,
+        memory: Memory,
+        record: ActorRecord,
+        appender: Appender,
+        *,
+        engine: Engine,
+        clock: Clock,
+        entropy: Entropy,
+        sampler: Sampler,
+    ) -> None:
+        self.anatomy = anatomy
+        self._memory = memory
+        self._record = record
+        self._appender = appender
+        self._engine = engine
+        self._clock = clock
+        self._entropy = entropy
+        self._sampler = sampler
+        self._lock = threading.RLock()
+        self._mailbox: deque[Letter] = deque()
+        self._step: _Step | None = None
+        self._warm = WarmKeeper(memory.next_instance)
+        self._controls: deque[Callable[[], None]] = deque()
+        self._idle = threading.Condition(self._lock)
+        self._committed = memory.state_seq, memory.state
+        appender.when_failed(self._chain_failed)
+
+    # -- asked from outside ------------------------------------------------------------------------------------------
+
+    @property
+    def record(self) -> ActorRecord:
+        """The row by which it is found, as of now."""
+        return self._record
+
+    @property
+    def status(self) -> Status:
+        """As of now."""
+        return self._record.status
+
+    @property
+    def head(self) -> Head:
+        """The last event of its chain, durable or not."""
+        return self._appender.head
+
+    @property
+    def state(self) -> tuple[int | None, str | None]:
+        """The seq of the event that holds the last committed state, and the state."""
+        return self._committed
+
+    def submit(self, letter: Letter) -> None:
+        """Put a letter into the mailbox.
+
+        Raises:
+            NotRunning: it is stopped or crashed.
+            MailboxFull: as many letters wait as its manifest allows.
+            StoreError: its chain can no longer be written.
+        """
+        with self._lock:
+            if self._appender.failure is not None:
+                raise self._appender.failure
+            if self.status not in _LIVING:
+                raise NotRunning(f"actor {self._record.name!r} is {self.status}: it takes no messages")
+            if len(self._mailbox) >= self.anatomy.limits.mailbox:
+                raise MailboxFull(
+                    f"the mailbox of {self._record.name!r} is full ({self.anatomy.limits.mailbox} letters); try again"
+                )
+            self._mailbox.append(letter)
+            self._advance()
+
+    def control(self, verb: str, status: Status, *, by: str, done: Callable[[TheaterError | None], None]) -> None:
+        """Pause, resume, stop or restart it, between two steps; ``done`` hears when that is durable.
+
+        What it is already is nothing to do; ``done`` hears ``NotRunning`` where it cannot be done as it is.
+        """
+        with self._lock:
+            self._controls.append(lambda: self._change(verb, status, by=by, done=done))
+            self._advance()
+
+    def terminate(self, reason: str) -> None:
+        """End the step that is running, if any; it closes as ``terminated``."""
+        with self._lock:
+            execution = self._step.execution if self._step is not None else None
+            if self._step is not None and execution is None:  # resumed, and its attempt is not marked yet
+                self._step.is_unwanted = True
+        if execution is not None:
+            execution.kill("terminated", reason)
+
+    def wait_durable(self, timeout_s: float) -> bool:
+        """Wait until everything that is in its chain now is durable. False where that took longer, or never will be."""
+        durable: list[bool] = []
+        done = threading.Event()
+
+        def heard(failure: StoreError | None, made: list[Event]) -> None:
+            del made
+            durable.append(failure is None)
+            done.set()
+
+        self._appender.commit(heard)
+        return done.wait(timeout_s) and durable[0]
+
+    def wait_idle(self, timeout_s: float) -> bool:
+        """Wait until no step is running. False where that took longer."""
+        with self._idle:
+            return self._idle.wait_for(lambda: self._step is None, timeout_s)
+
+    def release(self) -> None:
+        """Let go of the warm instance; nothing else is held while it is idle."""
+        with self._lock:
+            self._drop_warm()
+
+    def found_hidden_state(self, detail: dict[str, object]) -> None:
+        """A warm step came out otherwise in a fresh instance: say so in the chain, and go on fresh."""
+
+        def change() -> None:
+            self._drop_warm()
+            self._record = replace(self._record, has_hidden_state=True)
+            self._appender.commit(None, _lifecycle("hidden-state", "runtime", detail), record=self._record)
+
+        with self._lock:
+            if not self._record.has_hidden_state:
+                self._controls.append(change)
+                self._advance()
+
+    # -- steps -------------------------------------------------------------------------------------------------------
+
+    def begin_anew(self) -> None:
+        """Run the first step (again): there is no state to go on from."""
+        is_command = self.anatomy.loaded.role == "command"
+        letter = Letter(
+            id=f"{'run' if is_command else 'init'}-{self._memory.first_steps}",
+            source="runtime",
+            export=RUN if is_command else INIT,
+            arguments=() if is_command else (self.anatomy.params,),
+            expects_reply=False,
+            done=nobody,
+        )
+        with self._lock:
+            self._mailbox.appendleft(letter)
+            self._advance()
+
+    def resume_step(self, message: Event, payload: Message, letter: Letter, recorded: list[Event]) -> None:
+        """Go on with a step that an earlier process left open: what is recorded plays, the rest is live.
+
+        The attempt is marked durably first: a step that takes the process down twice is not run a third time.
+        """
+        recording = Recording(self._appender.add, self._appender.flush_if_due)
+        end_seq = self._appender.head.seq + 1
+        tape = Resuming(Playing(recorded, end_seq=end_seq), recording)
+        seed = bytes.fromhex(payload.seed)
+        step = self._new_step(letter, message, seed, tape, recording, Resources())
+        step.is_resumed = True
+        with self._lock:
+            self._step = step
+
+        def begin(failure: StoreError | None, made: list[Event]) -> None:
+            del made
+            if failure is not None:
+                self._finish(step, failure)
+            else:
+                self._run(step)
+
+        self._appender.commit(begin, _lifecycle("resumed", "runtime", {"step": message.header.seq}), attempt=1)
+
+    def close_open_step(self, crash: Crash, export: str) -> None:
+        """Close a step that will not be run again, without running it."""
+        payload = CrashedPayload(reason=crash.reason, fuel=0, message=crash.message)
+        with self._lock:
+            self._record = replace(self._record, status="crashed")
+            self._appender.commit(None, ("crashed", export, encode_payload(payload)), record=self._record, attempt=0)
+
+    def _advance(self) -> None:
+        """Begin what is next, if nothing is running. The lock is held."""
+        while self._step is None and self._controls:
+            self._controls.popleft()()
+        if self._step is not None or not self._mailbox or self.status != "running" or self._appender.failure:
+            return
+        self._begin(self._mailbox.popleft())
+
+    def _begin(self, letter: Letter) -> None:
+        if letter.export != HANDLE:
+            self._memory.first_steps += 1
+        warm = self._next_warm(letter)
+        seed = self._entropy.take(SEED_BYTES)
+        payload = Message(
+            id=letter.id,
+            source=letter.source,
+            export=letter.export,
+            arguments=list(letter.arguments),
+            seed=seed.hex(),
+            state=self._memory.state_seq,
+            cause=letter.cause,
+            instance=warm.number if warm else None,
+            nth=warm.nth if warm else None,
+        )
+        message = self._appender.add("message", letter.export, encode_payload(payload))
+        recording = Recording(self._appender.add, self._appender.flush_if_due)
+        resources = warm.resources if warm else Resources()
+        step = self._new_step(letter, message, seed, recording, recording, resources)
+        step.warm = warm
+        if warm is not None and self._sampler.wants(self._record.program):
+            recording.keep()
+        self._step = step
+        self._run(step)
+
+    def _new_step(
+        self, letter: Letter, message: Event, seed: bytes, tape: Tape, recording: Recording, resources: Resources
+    ) -> _Step:
+        boundary = Boundary(
+            self.anatomy.facts,
+            bindings=self.anatomy.bindings,
+            tape=tape,
+            now_us=message.header.time_us,
+            seed=seed,
+            resources=resources,
+        )
+        return _Step(letter, boundary, seed, message, self._memory.state, recording)
+
+    def _run(self, step: _Step) -> None:
+        invocation = invocation_of(
+            self.anatomy,
+            step.letter,
+            step.boundary,
+            step.state,
+            instance=step.warm.instance if step.warm else None,
+            keep=step.warm is not None,
+        )
+        with self._lock:  # so that _rested finds the execution, however fast the guest is
+            step.execution = self._engine.begin(invocation, lambda resting: self._rested(step, resting))
+        if step.is_unwanted:
+            step.execution.kill("terminated", "terminated before it was begun again")
+
+    def _rested(self, step: _Step, resting: Resting) -> None:
+        if isinstance(resting, Closed):
+            self._close(step, resting)
+            return
+        pending = step.boundary.pending
+        assert pending is not None
+
+        def arm(failure: StoreError | None, made: list[Event]) -> None:
+            del made
+            if failure is not None:
+                self._kill(step, Crash("internal", message=str(failure)))
+            else:
+                self._clock.call_at(pending.until_us, lambda: self._wake(step))
+
+        self._appender.commit(arm)  # what a guest is about to wait for is in the chain before it waits
+
+    def _wake(self, step: _Step) -> None:
+        with self._lock:
+            execution = step.execution
+            if self._step is not step or execution is None:
+                return
+            pending = step.boundary.pending
+            assert pending is not None
+            crash: Crash | None = None
+            answer: object = None
+            try:  # still under the lock: a step that is ended meanwhile must not record an answer behind its end
+                answer = step.boundary.wake(self._appender.reach(pending.until_us))
+            except StepCrash as error:
+                crash = error.crash
+        if crash is not None:
+            self._kill(step, crash)
+        else:
+            execution.resume(answer)
+
+    def _kill(self, step: _Step, crash: Crash) -> None:
+        with self._lock:
+            execution = step.execution
+        assert execution is not None
+        execution.kill(crash.reason, crash.message)
+
+    def _close(self, step: _Step, closed: Closed) -> None:
+        is_command = self.anatomy.loaded.role == "command"
+        outcome = conclude(closed, step.boundary, is_command=is_command, state=step.state, limits=self.anatomy.limits)
+        context = step.boundary.context
+        shutdown = context.has_shutdown and outcome.kind == "state"
+        last: list[tuple[Kind, str, bytes]] = [(outcome.kind, step.letter.export, encode_payload(outcome.payload))]
+        with self._lock:
+            if step.warm is not None:
+                self._warm.give_back(step.warm, _survivor(closed, outcome))
+            before = self._record
+            status = _status_after(before.status, step.letter, outcome, shutdown=shutdown, is_command=is_command)
+            if status != before.status:
+                self._record = replace(before, status=status)
+                if status == "stopped":
+                    detail: dict[str, object] = {"reason": "refused-init" if outcome.refusal is not None else "normal"}
+                    if shutdown:
+                        detail["value"] = context.value
+                    last.append(_lifecycle("stopped", "runtime", detail))
+            closing, *_ = self._appender.commit(
+                lambda failure, made: self._answer(step, outcome, made[0], failure, shutdown=shutdown),
+                *last,
+                record=self._record if self._record is not before else None,
+                attempt=0 if step.is_resumed else None,
+                hurry=False,  # we are on a thread of the engine's, which flushes the store before it waits
+            )
+            if outcome.changed:
+                self._memory.state = outcome.state
+                self._memory.state_seq = closing.header.seq
+            if step.recording.emitted is not None and not _ended_from_outside(outcome):
+                self._sample(step, outcome)
+            self._step = None
+            if status not in _LIVING:
+                self._drop_warm()
+                self._refuse_waiting()
+            self._advance()
+            self._idle.notify_all()
+
+    def _finish(self, step: _Step, failure: StoreError) -> None:
+        with self._lock:
+            if self._step is step:
+                self._step = None
+            self._idle.notify_all()
+        step.letter.done(failure)
+
+    def _answer(
+        self, step: _Step, outcome: Outcome, closing: Event, failure: StoreError | None, *, shutdown: bool
+    ) -> None:
+        receipt = Head(closing.header.seq, closing.hash)
+        if outcome.changed and failure is None:
+            self._committed = closing.header.seq, outcome.state
+        value = step.boundary.context.value
+        step.letter.done(failure or answer_of(outcome, receipt, value=value, has_shutdown=shutdown))
+
+    # -- warm instances ----------------------------------------------------------------------------------------------
+
+    def _next_warm(self, letter: Letter) -> Warm | None:
+        if self.anatomy.mode != "warm" or self._record.has_hidden_state or letter.export != HANDLE:
+            return None
+        return self._warm.take()
+
+    def _drop_warm(self) -> None:
+        self._warm.drop(is_running=self._step is not None)
+
+    def _sample(self, step: _Step, outcome: Outcome) -> None:
+        assert step.recording.emitted is not None
+        events = tuple(step.recording.emitted)
+        time_us = step.message.header.time_us
+        self._sampler.check(self, SampledStep(step.letter, events, step.state, time_us, step.seed, outcome))
+
+    # -- control -----------------------------------------------------------------------------------------------------
+
+    def _change(self, verb: str, status: Status, *, by: str, done: Callable[[TheaterError | None], None]) -> None:
+        before = self.status
+        if before == status and verb != "restarted":
+            done(self._appender.failure)
+            return
+        if before not in _CHANGES_FROM[verb]:
+            done(NotRunning(f"actor {self._record.name!r} is {before}, so it cannot be {verb}; restart it first"))
+            return
+        self._record = replace(self._record, status=status)
+        self._appender.commit(lambda failure, _: done(failure), _lifecycle(verb, by, None), record=self._record)
+        if status not in _LIVING:
+            self._drop_warm()
+            self._refuse_waiting()
+        elif verb == "restarted" and self._memory.state is None:
+            self.begin_anew()
+
+    def _chain_failed(self, failure: StoreError) -> None:
+        """Nothing can be recorded any more, so nothing that waits will happen."""
+        with self._lock:
+            letters, self._mailbox = self._mailbox, deque()
+        for letter in letters:
+            letter.done(failure)
+
+    def _refuse_waiting(self) -> None:
+        """Answer the requests that wait; what expects no answer keeps its place for a restart."""
+        error = NotRunning(f"actor {self._record.name!r} is {self.status}: it did not get to this message")
+        requests = [letter for letter in self._mailbox if letter.expects_reply]
+        self._mailbox = deque(letter for letter in self._mailbox if not letter.expects_reply)
+        for letter in requests:
+            letter.done(error)
+
+
+def _lifecycle(verb: str, by: str, detail: dict[str, object] | None) -> tuple[Kind, str, bytes]:
+    return "lifecycle", verb, encode_payload(Lifecycle(by=by, detail=detail))
+
+
+def _status_after(before: Status, letter: Letter, outcome: Outcome, *, shutdown: bool, is_command: bool) -> Status:
+    if outcome.kind == "crashed":
+        return "crashed"
+    if shutdown or is_command or (outcome.kind == "refused" and letter.export != HANDLE):
+        return "stopped"
+    return before
+
+
+def _survivor(closed: Closed, outcome: Outcome) -> Instance | None:
+    """The instance, unless the step crashed: then nobody knows what it holds."""
+    if closed.instance is not None and outcome.kind == "crashed":
+        closed.instance.close()
+        return None
+    return closed.instance
+
+
+def _ended_from_outside(outcome: Outcome) -> bool:
+    return outcome.crash is not None and outcome.crash.reason in UNREPRODUCIBLE

@@ -1,0 +1,79 @@
+"""What event 0 claims, checked against what follows from it.
+
+A manifest, a ceiling and the word of a person make the grants.
+
+A widened grant, a raised limit or a variable that no grant names cannot be told from the bytes of the chain, whose
+hashes can all be made anew. It can be told by deciding again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+from theater.capabilities import environment
+from theater.capabilities.registry import Registry
+from theater.errors import InvalidInput, Unsound
+from theater.model.limits import Limits, limits_from_json
+from theater.model.manifest import parse_manifest
+from theater.model.payload import Genesis
+from theater.runtime.permissions import decide, parse_grants
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """What a verifier lets a stranger's chain use at most. A step that needs more is a fault that says how much."""
+
+    memory_bytes: int = 2**30
+    fuel: int = 100_000_000_000
+    deadline_s: float = 120.0
+    events_per_step: int = 100_000
+    bytes_per_step: int = 256 * 2**20
+    state_bytes: int = 64 * 2**20
+    message_bytes: int = 64 * 2**20
+    reply_bytes: int = 64 * 2**20
+
+
+def check_claims(genesis: Genesis, registry: Registry) -> None:
+    """Decide again what the actor gets.
+
+    Raises:
+        Unsound: event 0 says something else, or something that cannot be read.
+    """
+    try:
+        manifest = parse_manifest(genesis.manifest, settings=genesis.settings)
+        ceiling = parse_grants(registry, genesis.ceiling, where="ceiling")
+        permissions = decide(registry, manifest.capabilities, ceiling=ceiling, allowed=genesis.allowed)
+        recorded = parse_grants(registry, genesis.effective, where="capabilities")
+    except InvalidInput as error:
+        raise Unsound(f"event 0: what it says was asked and allowed does not hold: {error}", seq=0) from error
+    if permissions.asked != genesis.asked:
+        raise Unsound("event 0: the grants asked for are not those of its manifest", seq=0)
+    if permissions.effective != recorded:
+        raise Unsound("event 0: the effective grants do not follow from what was asked and what was allowed", seq=0)
+    if manifest.limits.to_json() != genesis.limits:
+        raise Unsound("event 0: the limits are not those of its manifest", seq=0)
+    if manifest.instance != genesis.instance:
+        raise Unsound("event 0: the kind of instance is not that of its manifest", seq=0)
+    grant = recorded.get(environment.NAME)
+    for name, _ in genesis.environment:
+        if not isinstance(grant, environment.EnvironmentGrant) or not grant.allows(name):
+            raise Unsound(f"event 0: it has the variable {name!r}, which no grant names", seq=0)
+
+
+def capped_limits(genesis: Genesis, caps: Caps) -> Limits:
+    """The limits to run under: the recorded ones, where the verifier allows as much.
+
+    Fuel may be capped below what is recorded, since most steps need far less; the step that does need more is told
+    apart when it is judged. The deadline is the verifier's alone: how long a step took elsewhere says nothing of how
+    long it takes here. Everything else changes what a guest sees, so it is refused outright.
+
+    Raises:
+        Unsound: naming what is needed and what is allowed.
+    """
+    limits = limits_from_json(genesis.limits)
+    for field in fields(Caps):
+        needed, allowed = getattr(limits, field.name), getattr(caps, field.name)
+        if needed > allowed and field.name not in ("fuel", "deadline_s"):
+            option = f"--max-{field.name.removesuffix('_bytes').removesuffix('_s').replace('_', '-')}"
+            raise Unsound(f"event 0: {field.name} needs {needed}, allowed {allowed}; raise it with {option}", seq=0)
+    return replace(limits, fuel=min(limits.fuel, caps.fuel), deadline_s=caps.deadline_s)

@@ -1,0 +1,113 @@
+"""The child process that examines a stranger's file: takes its limits first, then reads, compiles and runs.
+
+It hears its task as JSON on standard input and answers in lines on standard output: ``step {...}`` for each step if
+asked, and ``report {...}`` at the end.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from theater.capabilities.registry import built_in
+from theater.chain.lines import read_lines
+from theater.engine import WasmtimeEngine
+from theater.errors import BadBundle, InvalidInput
+from theater.model.event import Event
+from theater.runtime.bundle import open_bundle
+from theater.runtime.claims import Caps
+from theater.runtime.replay import StepDone
+from theater.runtime.report import Fault, Report, encode_report
+from theater.runtime.verification import Laboratory, ReadEvents, verify
+from theater.store import FileBlobStore
+
+_ZIP_MAGIC = b"PK"
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What the parent asks."""
+
+    path: str
+    head: str | None
+    execute: bool
+    components: list[str]
+    caps: dict[str, int | float]
+    until: int | None
+    steps: bool
+    scratch: str
+    cache: str
+    cpu_s: int
+
+
+def main() -> None:
+    """Read the task, examine, answer."""
+    faulthandler.enable()
+    task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (task.cpu_s, task.cpu_s))
+    out = sys.stdout.buffer
+    report = _examine(task, out)
+    out.write(b"report " + encode_report(report) + b"\n")
+    out.flush()
+
+
+def _examine(task: Task, out: BinaryIO) -> Report:
+    path = Path(task.path)
+    blobs = FileBlobStore(Path(task.scratch) / "components")
+    with ExitStack() as closing:
+        try:
+            for file in task.components:
+                blobs.put(Path(file).read_bytes())
+            read_events = _bundle(path, blobs, closing) if _is_zip(path) else _lines(path)
+        except (BadBundle, InvalidInput, OSError) as error:
+            return Report(ok=False, events=0, fault=Fault(seq=None, why=str(error)))
+        return _verified(task, read_events, blobs, out)
+
+
+def _verified(task: Task, read_events: ReadEvents, blobs: FileBlobStore, out: BinaryIO) -> Report:
+    if not task.execute:
+        return verify(read_events, head=task.head)
+    engine = WasmtimeEngine(Path(task.cache))
+    try:
+        laboratory = Laboratory(engine, built_in(), blobs, Caps(**task.caps))  # type: ignore[arg-type]  # as asdict made it
+
+        def say(step: StepDone) -> None:
+            line = {"seq": step.seq, "export": step.export, "kind": step.kind, "verdict": step.verdict}
+            out.write(b"step " + msgspec.json.encode(line) + b"\n")
+            out.flush()
+
+        return verify(
+            read_events,
+            head=task.head,
+            laboratory=laboratory,
+            until=task.until,
+            on_step=say if task.steps else None,
+        )
+    finally:
+        engine.close()
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
+
+
+def _lines(path: Path) -> ReadEvents:
+    def read() -> Iterator[Event]:
+        with path.open("rb") as file:
+            yield from read_lines(file.readline)
+
+    return read
+
+
+def _bundle(path: Path, blobs: FileBlobStore, closing: ExitStack) -> ReadEvents:
+    bundle = closing.enter_context(open_bundle(path))
+    bundle.put_components(blobs)
+    return bundle.events

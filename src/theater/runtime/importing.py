@@ -1,0 +1,125 @@
+"""Taking an actor in from a bundle: its whole chain, checked event by event, and the components that it names.
+
+Only the structure is checked here; that what the chain says did happen is for a verification to find. The actor arrives
+stopped. It becomes visible with the last batch of its events: an import that was interrupted before leaves nothing that
+anybody finds, and the same import goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+from theater.chain.links import ChainChecker
+from theater.errors import BadBundle, InvalidInput, InvalidJson, StoreError, Unsound
+from theater.model.event import Event, Head
+from theater.model.ids import ActorId, Digest, is_actor_id, is_digest
+from theater.model.json_text import check_json
+from theater.model.manifest import is_name
+from theater.model.payload import Genesis, Payload, State, decode_payload
+from theater.model.ports import ActorRecord, Append, Appended, BlobStore, EventStore
+from theater.runtime.bundle import Bundle, open_bundle
+
+BATCH_EVENTS = 256
+BATCH_BYTES = 2**20
+"""A transaction ends with the event that goes beyond: what is held in memory stays small."""
+
+STATE_MAX_BYTES = 64 * 2**20
+
+
+def import_bundle(path: Path, store: EventStore, blobs: BlobStore) -> ActorRecord:
+    """Take in the actor of the bundle in ``path``, stopped.
+
+    Raises:
+        BadBundle, Unsound: it is not a sound bundle; nothing of it was kept.
+        InvalidInput: the actor is here already.
+        StoreError: it could not be written.
+    """
+    with open_bundle(path) as bundle:
+        if store.record(bundle.actor) is not None:
+            raise InvalidInput(f"actor {bundle.actor} is here already; an actor has one chain")
+        record = _checked(bundle, blobs)
+        bundle.put_components(blobs)
+        _append_all(bundle, store, record)
+    return record
+
+
+def _checked(bundle: Bundle, blobs: BlobStore) -> ActorRecord:
+    """Look at all of it before any of it is kept. Returns the row under which the actor will be found."""
+    record: ActorRecord | None = None
+    for event in _sound_events(bundle):
+        payload = None if event.payload is None else _decoded(event, event.payload)
+        if event.header.seq == 0:
+            record = _record(event, payload)
+            if record.program not in bundle.components and not blobs.has(record.program):
+                raise BadBundle(f"the component sha256:{record.program} that its chain names is missing")
+    assert record is not None
+    return record
+
+
+def _sound_events(bundle: Bundle) -> Iterator[Event]:
+    checker = ChainChecker(actor=bundle.actor)
+    for event in bundle.events():
+        checker.feed(event)
+        yield event
+    checker.finish(head=bundle.head)
+
+
+def _decoded(event: Event, data: bytes) -> Payload:
+    seq = event.header.seq
+    payload = decode_payload(event.header.kind, data, seq=seq)
+    if isinstance(payload, State):
+        for what, text in (("state", payload.state), ("reply", payload.reply)):
+            try:
+                if text is not None:
+                    check_json(text, max_bytes=STATE_MAX_BYTES)
+            except InvalidJson as error:
+                raise Unsound(f"event {seq}: the {what} is not JSON: {error}", seq=seq) from error
+    return payload
+
+
+def _record(event: Event, genesis: Payload | None) -> ActorRecord:
+    if not isinstance(genesis, Genesis):
+        raise BadBundle("its first event is withheld or erased, and nobody can go on without that")
+    if not is_name(genesis.name) or not is_digest(genesis.program):
+        raise Unsound("event 0: it has no name or no component that an actor can have", seq=0)
+    parent = genesis.parent
+    if parent is not None and not is_actor_id(parent):
+        raise Unsound("event 0: its parent is no actor", seq=0)
+    return ActorRecord(
+        id=event.header.actor,
+        name=genesis.name,
+        status="stopped",
+        parent=ActorId(parent) if parent is not None else None,
+        created_us=event.header.time_us,
+        program=Digest(genesis.program),
+    )
+
+
+def _append_all(bundle: Bundle, store: EventStore, record: ActorRecord) -> None:
+    head = store.head(record.id)  # not EMPTY where an import of it was interrupted
+    resumed = head
+    batch: list[Event] = []
+    size_bytes = 0
+    for event in _sound_events(bundle):
+        seq = event.header.seq
+        if seq <= resumed.seq:
+            if seq == resumed.seq and event.hash != resumed.hash:
+                raise InvalidInput(f"another chain of actor {record.id} was taken in before, up to event {seq}")
+            continue
+        batch.append(event)
+        size_bytes += event.header.size_bytes
+        if len(batch) >= BATCH_EVENTS or size_bytes >= BATCH_BYTES:
+            head = _append(store, Append(record.id, head, tuple(batch)))
+            batch, size_bytes = [], 0
+    _append(store, Append(record.id, head, tuple(batch), record=record))
+
+
+def _append(store: EventStore, batch: Append) -> Head:
+    done: Future[Appended | StoreError] = Future()
+    store.append(batch, done.set_result)
+    result = done.result()
+    if isinstance(result, StoreError):
+        raise result
+    return result.head if batch.events else batch.expected

@@ -1,0 +1,162 @@
+"""From a component to something that can run: compiled, checked import by import, bound to its grants."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from theater.capabilities.registry import THEATER_VERSION, Registry
+from theater.errors import InvalidComponent
+from theater.model.capability import SUSPENDING, Grant, HostClass, HostFunction
+from theater.model.execution import Engine, ImportedFunction, Program
+from theater.model.ids import Digest
+from theater.model.ports import BlobStore
+from theater.model.wit import Function, Option, Primitive, Record, Result, strip_version
+from theater.model.wit_json import decoder, encoder
+from theater.runtime.boundary import Binding
+from theater.runtime.permissions import Grants
+
+ACTOR = "theater:actor/actor"
+COMMAND = "wasi:cli/run"
+SERVICE = "wasi:http/incoming-handler"
+
+INIT = f"{ACTOR}#init"
+HANDLE = f"{ACTOR}#handle"
+RUN = f"{COMMAND}#run"
+
+Role = Literal["actor", "command"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A program and the part it can play."""
+
+    program: Program
+    role: Role
+
+
+class Loader:
+    """Loads each component once and keeps it. Any thread may use it; loading blocks while a component compiles."""
+
+    def __init__(self, engine: Engine, blobs: BlobStore, registry: Registry) -> None:
+        self._engine = engine
+        self._blobs = blobs
+        self._registry = registry
+        self._loaded: dict[Digest, Loaded] = {}
+
+    def load(self, digest: Digest) -> Loaded:
+        """The program of ``digest``, which must be in the content store.
+
+        Raises:
+            NotFound, Damaged: the content store does not have it, or not as it was.
+            InvalidComponent, CompileFailed: it cannot run here.
+        """
+        known = self._loaded.get(digest)
+        if known is None:
+            program = self._engine.load(self._blobs.path(digest), digest, is_suspending=self._is_suspending)
+            known = self._loaded[digest] = Loaded(program, role_of(program))
+        return known
+
+    def bind(self, program: Program, grants: Grants) -> dict[tuple[str, str], Binding]:
+        """A binding for each function that the program imports, under these grants.
+
+        Raises:
+            InvalidComponent: it imports what does not exist, is not part of this version, or was not granted. The
+                message names every such import, and the manifest line that would grant it.
+        """
+        bindings: dict[tuple[str, str], Binding] = {}
+        problems: list[str] = []
+        for wanted in program.imports:
+            problem = self._registry.refusal(wanted.interface, wanted.name, granted=grants.keys())
+            if problem is None:
+                interface = strip_version(wanted.interface)
+                capability, function = self._registry.table[interface, wanted.name]
+                grant = grants.get(capability.name, capability.ungranted)
+                assert grant is not None
+                bindings[interface, wanted.name] = _bind(wanted, function, grant)
+                if function.host_class is HostClass.EXTERNAL:
+                    problem = f"{interface}#{wanted.name} acts outside the node, which this version does not offer"
+            if problem is not None and problem not in problems:
+                problems.append(problem)
+        for interface in program.imported_interfaces:
+            problem = self._registry.refusal(interface, granted=grants.keys())
+            if problem is not None and problem not in problems:
+                problems.append(problem)
+        if problems:
+            raise InvalidComponent("this component cannot run here:\n" + "\n".join(f"    {line}" for line in problems))
+        return bindings
+
+    def _is_suspending(self, interface: str, name: str) -> bool:
+        found = self._registry.table.get((interface, name))
+        return found is not None and found[1].host_class in SUSPENDING
+
+
+def role_of(program: Program) -> Role:
+    """Which part a program can play, by what it exports. Raises ``InvalidComponent`` where it is none we know."""
+    exports = program.exports
+    if (ACTOR, "handle") in exports:
+        if f"{ACTOR}@{THEATER_VERSION}" not in program.exported_interfaces:
+            raise InvalidComponent(
+                f"this component exports {_as_written(program, ACTOR)}; this version runs {ACTOR}@{THEATER_VERSION}"
+            )
+        _check_actor(exports)
+        return "actor"
+    if (COMMAND, "run") in exports:
+        _check_command(program)
+        return "command"
+    if (SERVICE, "handle") in exports:
+        raise InvalidComponent(f"this component is an HTTP service ({SERVICE}), which this version does not run")
+    names = sorted({interface or name for interface, name in exports}) or ["nothing"]
+    raise InvalidComponent(
+        f"this component is no actor: it exports {', '.join(names)[:500]}, but neither {ACTOR}@0.1.0 nor {COMMAND}@0.2"
+    )
+
+
+_TEXT = Primitive("string")
+_MESSAGE = Record((("id", _TEXT), ("sender", Option(_TEXT)), ("expects-reply", Primitive("bool")), ("body", _TEXT)))
+_OUTCOME = Record((("state", _TEXT), ("reply", Option(_TEXT))))
+_WASI_0_2 = re.compile(r".*@0\.2\.\d+\Z")
+_ACTOR_FUNCTIONS = {
+    "init": ((_TEXT,), Result(_TEXT, _TEXT)),
+    "handle": ((_TEXT, _MESSAGE), Result(_OUTCOME, _TEXT)),
+}
+
+
+def _check_actor(exports: Mapping[tuple[str, str], Function]) -> None:
+    for name, (params, result) in _ACTOR_FUNCTIONS.items():
+        exported = exports.get((ACTOR, name))
+        if exported is None:
+            raise InvalidComponent(f"this component exports {ACTOR} without its function {name}")
+        if tuple(kind for _, kind in exported.params) != params or exported.result != result or exported.is_async:
+            raise InvalidComponent(f"this component's {ACTOR}#{name} does not have the parameters and result of 0.1.0")
+
+
+def _check_command(program: Program) -> None:
+    exported = _as_written(program, COMMAND)
+    if not _WASI_0_2.match(exported):
+        version = exported.partition("@")[2]
+        target = f"WASI {version}" if version else "a WASI without version"
+        raise InvalidComponent(f"this component exports {exported}: it targets {target}; build it for WASI 0.2")
+    run = program.exports[COMMAND, "run"]
+    if run.params or run.result != Result(None, None) or run.is_async:
+        raise InvalidComponent(f"this component's {RUN} does not have the parameters and result of 0.2")
+
+
+def _as_written(program: Program, interface: str) -> str:
+    """The exported interface with its version. There is one: the engine refuses two versions of an interface."""
+    return next(name for name in program.exported_interfaces if strip_version(name) == interface)
+
+
+def _bind(wanted: ImportedFunction, function: HostFunction, grant: Grant) -> Binding:
+    encoders = [encoder(kind) for _, kind in wanted.type.params]
+    result = wanted.type.result
+    return Binding(
+        function=function,
+        grant=grant,
+        event_name=f"{strip_version(wanted.interface)}#{wanted.name}",
+        encode_arguments=lambda args: [encode(arg) for encode, arg in zip(encoders, args, strict=True)],
+        encode_answer=encoder(result) if result is not None else lambda _: None,
+        decode_answer=decoder(result) if result is not None else lambda _: None,
+    )

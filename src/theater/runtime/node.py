@@ -1,0 +1,48 @@
+"""The parts that a running node is made of, and nothing of what it does."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from theater.capabilities.registry import Registry
+from theater.model.execution import Engine
+from theater.model.payload import EngineFacts
+from theater.model.ports import BlobStore, Clock, Entropy, EventStore
+from theater.runtime.loading import Loader
+from theater.runtime.permissions import Grants
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Everything is handed in, so that a test can hand in something else."""
+
+    store: EventStore
+    blobs: BlobStore
+    engine: Engine
+    registry: Registry
+    loader: Loader
+    clock: Clock
+    entropy: Entropy
+    ceiling: Grants
+    environ: Mapping[str, str]
+
+    def engine_facts(self) -> EngineFacts:
+        """As recorded in the first event of a chain."""
+        identity = self.engine.identity
+        return EngineFacts(
+            name=identity.name,
+            version=identity.version,
+            settings=identity.settings,
+            architecture=identity.architecture,
+        )
+
+
+def is_supported_platform() -> bool:
+    """Whether we test on this kind of machine: CPython on Linux x86-64."""
+    return (
+        platform.system() == "Linux"
+        and platform.machine() == "x86_64"
+        and platform.python_implementation() == "CPython"
+    )

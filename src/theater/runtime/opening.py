@@ -1,0 +1,79 @@
+"""Opening a data directory and closing it again: every part is closed by who opened it, in reverse order."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from theater.capabilities.registry import installed
+from theater.engine import WasmtimeEngine
+from theater.model.ports import Clock, Durability, Entropy
+from theater.runtime.config import Config, read_config
+from theater.runtime.loading import Loader
+from theater.runtime.node import Node
+from theater.runtime.permissions import Grants
+from theater.runtime.system import SystemClock, SystemEntropy
+from theater.store import DataDir, FileBlobStore, SqliteEventStore
+from theater.store.faults import Fault, no_fault
+
+SWITCH_INTERVAL_S = 5e-4
+"""How long a thread may hold the interpreter while another wants it. With the default, 5 ms, host calls crawl."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to open a node; None means as the config says."""
+
+    data_dir: Path | None = None
+    durability: Durability | None = None
+    ceiling: Grants | None = None
+    clock: Clock | None = None
+    entropy: Entropy | None = None
+    workers: int | None = None
+    purpose: str = "runtime"
+    cache: Path | None = None
+    """Where compiled code is kept, if not in the data directory."""
+    fault: Fault = no_fault
+    """What a test does at the store's named places."""
+
+
+def open_node(options: Options, environ: Mapping[str, str], closing: ExitStack) -> tuple[Node, Config]:
+    """Take the data directory and put the parts together; ``closing`` gets what has to be closed.
+
+    Raises:
+        DataDirLocked: another process holds the data directory.
+        Damaged: the store is not what was written.
+        InvalidInput: the config cannot be used.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    registry = installed()
+    config = read_config(registry, environ, data_dir=str(options.data_dir) if options.data_dir else None)
+    # "process" and "power" are the only two values that read_config lets through
+    durability = options.durability or cast("Durability", config.durability.value)
+    data_dir = DataDir(Path(config.data_dir.value))
+    data_dir.hold(options.purpose)
+    closing.callback(data_dir.release)
+    clock = options.clock or SystemClock()
+    closing.callback(clock.close)
+    store = SqliteEventStore.open(data_dir, durability=durability, fault=options.fault)
+    closing.callback(store.close)
+    engine = WasmtimeEngine(options.cache or data_dir.cache, workers=options.workers)
+    closing.callback(engine.close)
+    engine.when_idle(store.flush)
+    blobs = FileBlobStore(data_dir.components)
+    node = Node(
+        store=store,
+        blobs=blobs,
+        engine=engine,
+        registry=registry,
+        loader=Loader(engine, blobs, registry),
+        clock=clock,
+        entropy=options.entropy or SystemEntropy(),
+        ceiling=options.ceiling if options.ceiling is not None else config.ceiling,
+        environ=environ,
+    )
+    return node, config

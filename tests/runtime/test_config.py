@@ -1,0 +1,151 @@
+"""What a person set: which value is in force, where it came from, and what is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from theater.capabilities.environment import EnvironmentGrant
+from theater.capabilities.registry import built_in
+from theater.capabilities.timing import TimingGrant
+from theater.errors import InvalidInput, InvalidManifest
+from theater.runtime.config import Config, Setting, config_file, read_config
+from theater.runtime.permissions import default_ceiling
+
+REGISTRY = built_in()
+
+
+def configured(folder: Path, text: str | bytes | None = None, *, data_dir: str | None = None, **environ: str) -> Config:
+    """The config where the file has this text (None: there is no file)."""
+    if text is not None:
+        file = folder / "config" / "theater" / "config.toml"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    environ = {"XDG_CONFIG_HOME": str(folder / "config"), "HOME": str(folder / "home"), **environ}
+    return read_config(REGISTRY, environ, data_dir=data_dir)
+
+
+def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
+    config = configured(tmp_path)
+
+    assert config == Config(
+        file=tmp_path / "config" / "theater" / "config.toml",
+        data_dir=Setting(str(tmp_path / "home" / ".local" / "share" / "theater"), "default"),
+        durability=Setting("process", "default"),
+        ceiling=default_ceiling(REGISTRY),
+        ceiling_origin="default",
+    )
+
+
+def test_an_empty_file_is_none(tmp_path: Path) -> None:
+    assert configured(tmp_path / "a", "").durability == configured(tmp_path / "b").durability
+
+
+def test_the_file_lies_where_configs_lie() -> None:
+    assert config_file({"XDG_CONFIG_HOME": "/c", "HOME": "/h"}) == Path("/c/theater/config.toml")
+    assert config_file({"XDG_CONFIG_HOME": "", "HOME": "/h"}) == Path("/h/.config/theater/config.toml")
+    assert config_file({}) == Path("~/.config/theater/config.toml").expanduser()
+
+
+# -- the data directory --------------------------------------------------------------------------------------------------
+
+
+def test_argument_before_environment_before_file_before_xdg_before_default(tmp_path: Path) -> None:
+    line = 'data-dir = "/filed"\n'
+    everything = {"THEATER_DATA_DIR": "/environ", "XDG_DATA_HOME": "/xdg"}
+
+    found = [
+        configured(tmp_path / "1", line, data_dir="/argument", **everything).data_dir,
+        configured(tmp_path / "2", line, **everything).data_dir,
+        configured(tmp_path / "3", line, XDG_DATA_HOME="/xdg").data_dir,
+        configured(tmp_path / "4", XDG_DATA_HOME="/xdg").data_dir,
+        configured(tmp_path / "5").data_dir,
+    ]
+
+    assert found == [
+        Setting("/argument", "argument"),
+        Setting("/environ", "environment"),
+        Setting("/filed", "file"),
+        Setting("/xdg/theater", "default"),
+        Setting(f"{tmp_path}/5/home/.local/share/theater", "default"),
+    ]
+
+
+def test_an_empty_variable_is_none(tmp_path: Path) -> None:
+    config = configured(tmp_path, data_dir="", THEATER_DATA_DIR="", XDG_DATA_HOME="")
+
+    assert config.data_dir == Setting(f"{tmp_path}/home/.local/share/theater", "default")
+
+
+def test_a_data_dir_of_the_file_may_lie_at_home(tmp_path: Path) -> None:
+    assert configured(tmp_path, 'data-dir = "~/x"\n').data_dir == Setting(str(Path("~/x").expanduser()), "file")
+
+
+# -- the ceiling ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_ceiling_of_the_file_stands_beside_the_default_one_and_in_its_place(tmp_path: Path) -> None:
+    config = configured(tmp_path, '[ceiling.environment]\nallow = ["LANG"]\n[ceiling.timing]\nsleep = "2h"\n')
+
+    assert config.ceiling_origin == "file"
+    assert config.ceiling == {
+        **default_ceiling(REGISTRY),
+        "environment": EnvironmentGrant(("LANG",)),
+        "timing": TimingGrant(7_200_000),
+    }
+
+
+def test_durability_is_one_of_two(tmp_path: Path) -> None:
+    assert configured(tmp_path / "1", 'durability = "power"\n').durability == Setting("power", "file")
+    assert configured(tmp_path / "2", 'durability = "process"\n').durability == Setting("process", "file")
+
+
+# -- what is refused -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("data-dir = ", "is not TOML"),
+        ("x = " + "[" * 20_000, "is not TOML"),
+        ("x = " + "1" * 5_000, "is not TOML"),
+        (b"\xff\xfe", "cannot be read"),
+        ('datadir = "/x"\n', "unknown key 'datadir'; did you mean 'data-dir'?"),
+        ("zzz = 1\n", "unknown key 'zzz'$"),
+        ('durability = "disk"\n', """durability = 'disk': write "process" or "power\""""),
+        ("durability = true\n", """write "process" or "power\""""),
+        ("data-dir = 5\n", "data-dir = 5: write the name of a folder"),
+        ('data-dir = ""\n', "write the name of a folder"),
+        ("ceiling = 1\n", r"write \[ceiling.NAME\]|written \[ceiling.NAME\]"),
+        ("[ceiling]\ntiming = true\n", r"written \[ceiling.NAME\]"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_the_file_named(tmp_path: Path, text: str | bytes, why: str) -> None:
+    with pytest.raises(InvalidInput, match=why) as caught:
+        configured(tmp_path, text)
+
+    assert str(tmp_path / "config" / "theater" / "config.toml") in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[ceiling.timeing]\n", r"\[ceiling.timeing\].*did you mean 'timing'"),
+        ("[ceiling.http-client]\n", "not part of this version"),
+        ('[ceiling.timing]\nsleep = "long"\n', "sleep"),
+        ('[ceiling.environment]\nallow = "LANG"\n', "write a list of texts"),
+    ],
+)
+def test_a_ceiling_that_cannot_be_is_refused_and_the_file_named(tmp_path: Path, text: str, why: str) -> None:
+    with pytest.raises(InvalidManifest, match=why) as caught:
+        configured(tmp_path, text)
+
+    assert caught.value.message.startswith(f"{tmp_path}/config/theater/config.toml: ")
+
+
+def test_a_folder_in_the_files_place_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "config" / "theater" / "config.toml").mkdir(parents=True)
+
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        configured(tmp_path)
