@@ -1,0 +1,1 @@
+"""From an actor's sources to its component."""

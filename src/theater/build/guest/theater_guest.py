@@ -1,0 +1,134 @@
+"""The actor interface on one side, the user's class on the other. This module is what the component is made from."""
+
+import gc
+import os
+import random
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+import actor as user_module
+import theater_imports
+import theater_library
+import theater_traceback
+import wit_world.exports
+from componentize_py_types import Err
+from wit_world.imports import runtime
+from wit_world.imports.types import Message, Outcome
+
+import theater_sdk.host
+from theater_sdk.actor import Actor as UserActor
+from theater_sdk.actor import Refuse
+from theater_sdk.step import first_state, step
+
+APP = user_module.__file__.rpartition("/")[0]
+OWN_FILES = ("/theater_guest.py", "/theater_sdk/host.py", "/theater_sdk/step.py", "/theater_sdk/text.py")
+OWN_FILES += ("/json/__init__.py", "/json/encoder.py")
+T = TypeVar("T")
+LEVELS = {
+    "trace": runtime.LogLevel.TRACE,
+    "debug": runtime.LogLevel.DEBUG,
+    "info": runtime.LogLevel.INFO,
+    "warn": runtime.LogLevel.WARN,
+    "error": runtime.LogLevel.ERROR,
+}
+
+
+class NoActor(Exception):
+    """The module has not the one class that it needs."""
+
+
+class Host:
+    """The functions of ``theater_sdk`` as the interface ``runtime`` has them."""
+
+    def log(self, level: str, text: str) -> None:
+        if level not in LEVELS:
+            raise ValueError(f"there is no log level {level!r}; there are {', '.join(LEVELS)}")
+        runtime.log(LEVELS[level], _well_formed(str(text)))
+
+    def self_id(self) -> str:
+        return runtime.self()
+
+    def self_name(self) -> str:
+        return runtime.name()
+
+    def parent_id(self) -> str | None:
+        return runtime.parent()
+
+    def shutdown(self, value: str | None) -> None:
+        runtime.shutdown(value)
+
+
+class Actor(wit_world.exports.Actor):
+    """What the component exports."""
+
+    def init(self, params: str) -> str:
+        return _guarded(lambda: first_state(USER_CLASS, params))
+
+    def handle(self, state: str, message: Message) -> Outcome:
+        state, reply = _guarded(
+            lambda: step(
+                USER_CLASS,
+                state,
+                id=message.id,
+                sender=message.sender,
+                expects_reply=message.expects_reply,
+                body=message.body,
+            )
+        )
+        return Outcome(state, reply)
+
+
+def _guarded(run: Callable[[], T]) -> T:
+    """Run one step. Its random numbers come from its seed alone, also where the instance has run steps before."""
+    random.seed(os.urandom(32))
+    try:
+        outcome = run()
+    except Refuse as refusal:
+        _flush()
+        raise Err(_well_formed(str(refusal.text))) from None
+    except SystemExit:
+        _flush()
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is shown and then a trap
+        _flush()
+        theater_traceback.show(error, app=APP, own=OWN_FILES)
+        del error
+        os.abort()  # a trap, without the words that the bindings would add
+    _flush()
+    return outcome
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def _well_formed(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _user_class() -> type[UserActor]:
+    found = {
+        value
+        for value in vars(user_module).values()
+        if isinstance(value, type) and issubclass(value, UserActor) and value is not UserActor
+    }
+    classes = [each for each in found if not any(other is not each and issubclass(other, each) for other in found)]
+    if not classes:
+        raise NoActor("actor.py has no class that extends Actor: write `class Name(Actor):`, with a method handle")
+    if len(classes) > 1:
+        names = ", ".join(sorted(each.__name__ for each in classes))
+        raise NoActor(f"actor.py has more than one class that extends Actor ({names}): keep one, move the others")
+    if classes[0].handle is UserActor.handle:
+        raise NoActor(f"class {classes[0].__name__} has no method handle: write `def handle(self, state, message):`")
+    return classes[0]
+
+
+USER_CLASS = _user_class()
+theater_sdk.host.enter(Host())
+theater_imports.prepare(APP)
+theater_library.install()
+# What there is now is there in every instance and never garbage: the collector need not look at it again.
+gc.collect()
+gc.freeze()

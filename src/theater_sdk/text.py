@@ -1,0 +1,29 @@
+"""JSON as text: what crosses the wall of the sandbox."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+# Reading and writing a number of any length: the host bounds the size of a text, so no bound on digits is needed.
+sys.set_int_max_str_digits(0)
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_decode = json.JSONDecoder().decode
+
+
+def decoded(text: str) -> Any:  # noqa: ANN401 - any JSON
+    """The value of a JSON text."""
+    return _decode(text)
+
+
+def encoded(value: Any, what: str) -> str:  # noqa: ANN401 - any JSON
+    """The compact text of a value; what cannot be JSON raises, with ``what`` named in a note."""
+    try:
+        text = _encode(value)
+        text.encode()  # a lone surrogate is no Unicode text
+    except (TypeError, ValueError, RecursionError) as error:
+        error.add_note(f"{what} has to be JSON: None, True, False, numbers, strings, lists, dicts with string keys")
+        raise
+    return text
