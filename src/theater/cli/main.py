@@ -1,0 +1,156 @@
+"""The command ``theater``: its table of commands, and the one place where every error ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from theater.cli import inspection, keep, look, make, prove, run
+from theater.cli.exits import Exit, exit_of
+from theater.cli.output import prepare_streams
+from theater.cli.session import Command, Program, Session
+from theater.errors import InternalError, InvalidInput, TheaterError
+from theater.runtime.node import is_supported_platform
+
+app = typer.Typer(
+    name="theater",
+    cls=Program,
+    help="Run actors that nobody has to trust: sandboxed, recorded, replayed, verified.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_MAKE = "Make"
+_RUN = "Run"
+_LOOK = "Look"
+_PROVE = "Prove"
+_KEEP = "Keep"
+
+app.command("create", cls=Command, rich_help_panel=_MAKE)(make.create)
+app.command("build", cls=Command, rich_help_panel=_MAKE)(make.build)
+app.command("validate", cls=Command, rich_help_panel=_MAKE)(inspection.validate)
+app.command("inspect-component", cls=Command, rich_help_panel=_MAKE)(inspection.inspect_component)
+app.command("run", cls=run.RunCommand, rich_help_panel=_RUN)(run.run)
+app.command("list", cls=Command, rich_help_panel=_LOOK)(look.list_actors)
+app.command("events", cls=Command, rich_help_panel=_LOOK)(look.events)
+app.command("logs", cls=Command, rich_help_panel=_LOOK)(look.logs)
+app.command("state", cls=Command, rich_help_panel=_LOOK)(look.state)
+app.command("verify", cls=Command, rich_help_panel=_PROVE)(prove.verify)
+app.command("replay", cls=Command, rich_help_panel=_PROVE)(prove.replay)
+app.command("export", cls=Command, rich_help_panel=_KEEP)(keep.export)
+app.command("import", cls=Command, rich_help_panel=_KEEP)(keep.import_bundle)
+app.command("config", cls=Command, rich_help_panel=_KEEP)(keep.show_config)
+app.command("version", cls=Command, rich_help_panel=_KEEP)(keep.version)
+
+
+@app.callback()
+def _program() -> None:
+    """Run actors that nobody has to trust: sandboxed, recorded, replayed, verified."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line (the process's own unless given) and return its exit code."""
+    # Before any engine exists: a fault handler that is put in behind the engine's own takes its traps for crashes.
+    if not faulthandler.is_enabled() and sys.__stderr__ is not None:
+        faulthandler.enable(sys.__stderr__)
+    prepare_streams()
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    session = Session(os.environ)
+    session.output.json = "--json" in _before_dashes(words)  # wanted also where the rest cannot be understood
+    try:
+        code = _run(words, session)
+        session.output.flush()
+    except BrokenPipeError:
+        return _without_reader()
+    return code
+
+
+def program() -> TyperCommand | TyperGroup:
+    """The tree of commands, with each one's parameters."""
+    command = typer.main.get_command(app)
+    assert isinstance(command, TyperCommand | TyperGroup)
+    return command
+
+
+def _run(words: list[str], session: Session) -> int:
+    """One command, with everything it can end in translated to an exit code."""
+    try:
+        command = program()
+        with command.make_context("theater", words, obj=session) as context:
+            if not is_supported_platform():
+                session.output.note("warning: this platform is not tested; CPython on Linux x86-64 is")
+            command.invoke(context)
+    except typer.Exit as done:
+        return done.exit_code
+    except typer.TyperException as misuse:
+        return _usage_error(misuse, session)
+    except TheaterError as error:
+        return _failed(error, session)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        session.output.note("interrupted")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # the machine's trouble or the caller's: no room, no right, no such folder
+        return _failed(_of_system(error, session), session)
+    except BaseException as error:  # noqa: BLE001 - whatever else it is, it is our bug: it is reported, not shown raw
+        return _failed(_bug(error, session), session)
+    return Exit.OK
+
+
+def _failed(error: TheaterError, session: Session) -> int:
+    output = session.output
+    if output.json:
+        output.document({"error": {"code": error.code, "message": error.message}})
+    output.note(f"error: {error.message}", keep="\n")
+    return exit_of(error)
+
+
+def _usage_error(misuse: typer.TyperException, session: Session) -> int:
+    output = session.output
+    message = misuse.format_message().removeprefix("Invalid value: ")  # ours name the option themselves
+    context: object = getattr(misuse, "ctx", None)
+    path = context.command_path if isinstance(context, typer.Context) else getattr(context, "command_path", "theater")
+    if output.json:
+        output.document({"error": {"code": "usage", "message": message}})
+    output.note(f"error: {message}")
+    output.note(f"try: {path} --help")
+    return Exit.USAGE
+
+
+def _of_system(error: OSError, session: Session) -> InvalidInput:
+    if session.verbose:
+        session.output.note("".join(traceback.format_exception(error)), keep="\n")
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return InvalidInput(f"{where}{error.strerror or error}")
+
+
+def _bug(error: BaseException, session: Session) -> InternalError:
+    text = "".join(traceback.format_exception(error))
+    if session.verbose:
+        session.output.note(text, keep="\n")
+    last = traceback.format_exception_only(error)[-1].strip()
+    hint = "" if session.verbose else "; repeat the command with -v"
+    return InternalError(f"this is a bug in Theater, {last}{hint} and report it with what it prints")
+
+
+def _before_dashes(words: Sequence[str]) -> Sequence[str]:
+    return words[: words.index("--")] if "--" in words else words
+
+
+def _without_reader() -> int:
+    """Whoever read our output went away: nothing more can be said, and the interpreter shall not try to at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+    return Exit.BROKEN_PIPE

@@ -1,0 +1,77 @@
+"""Values as they are written on the command line, checked before anything is done: a wrong one is wrong usage."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass, field
+
+import typer
+
+from theater.errors import InvalidInput, InvalidJson
+from theater.model.json_text import check_json, decode_json_bytes
+from theater.model.manifest import is_name, parse_setting
+from theater.model.quantity import parse_duration, parse_size
+
+JSON_MAX_BYTES = 64 * 2**20
+"""The largest message that any actor can be allowed to take; each has a limit of its own."""
+
+_HASH = re.compile(r"[0-9a-f]{64}\Z")
+
+
+@dataclass(slots=True)
+class Texts:
+    """JSON texts of one command line; ``-`` is standard input, which can be read once."""
+
+    is_stdin_read: bool = field(default=False)
+
+    def read(self, text: str, option: str) -> str:
+        """The text, or what stdin has. A text that is not JSON is wrong usage."""
+        try:
+            if text == "-":
+                if self.is_stdin_read:
+                    raise typer.BadParameter(f"{option} -: standard input was read already")
+                self.is_stdin_read = True
+                return decode_json_bytes(sys.stdin.buffer.read(JSON_MAX_BYTES + 1), max_bytes=JSON_MAX_BYTES).strip()
+            check_json(text, max_bytes=JSON_MAX_BYTES)
+        except InvalidJson as error:
+            raise typer.BadParameter(f"{option} {text[:80]}: {error.message}") from error
+        return text
+
+
+def settings(texts: list[str]) -> dict[str, object]:
+    """``--set NAME=VALUE``, each name once or the last one counts."""
+    try:
+        return dict(parse_setting(text) for text in texts)
+    except InvalidInput as error:
+        raise typer.BadParameter(error.message) from error
+
+
+def name(text: str | None) -> str | None:
+    """An actor's name."""
+    if text is not None and not is_name(text):
+        raise typer.BadParameter(f"--name {text!r}: use 1 to 63 of a-z, 0-9 and '-', beginning with a letter")
+    return text
+
+
+def hash_of(text: str | None) -> str | None:
+    """An event's hash."""
+    if text is not None and not _HASH.match(text):
+        raise typer.BadParameter(f"--head {text[:80]!r}: a hash is 64 lower-case hex digits")
+    return text
+
+
+def size(text: str | None, option: str, default: int) -> int:
+    """Bytes, as ``64MiB``."""
+    try:
+        return default if text is None else parse_size(int(text) if text.isdigit() else text)
+    except InvalidInput as error:
+        raise typer.BadParameter(f"{option}: {error.message}") from error
+
+
+def duration(text: str | None, option: str, default: float) -> float:
+    """Seconds, as ``10s``."""
+    try:
+        return default if text is None else parse_duration(text)
+    except InvalidInput as error:
+        raise typer.BadParameter(f"{option}: {error.message}") from error

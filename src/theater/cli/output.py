@@ -1,0 +1,171 @@
+"""Where everything that a command says goes out: results to stdout, progress and messages to stderr.
+
+Each method makes its text safe itself, so that no command can forget to. Nothing is ever read as rich's markup: texts
+are written as they are, and a table's cells are ``Text``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from io import TextIOWrapper
+from typing import TextIO
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from theater.cli.safe import safe, safe_json
+
+PIPE_COLUMNS = 200
+"""Where a line that is cut to the width is cut when there is no terminal to take the width from."""
+
+_STATUS_STYLES = {"running": "green", "paused": "yellow", "stopped": "dim", "crashed": "red"}
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Output:
+    """stdout and stderr of one command. ``json`` asks for one document on stdout and nothing else there."""
+
+    def __init__(self) -> None:
+        self.json = False
+        self._mid_line: set[bool] = set()  # whether a guest left stdout (True), or stderr (False), in mid-line
+
+    @property
+    def is_interactive(self) -> bool:
+        """Whether a person can be asked: somebody sees stderr and types on stdin."""
+        return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+    @property
+    def columns(self) -> int:
+        """How much of a line is shown where only a part is."""
+        return Console(file=sys.stdout).width if sys.stdout.isatty() else PIPE_COLUMNS
+
+    def line(self, text: str = "", *, keep: str = "") -> None:
+        """A line of the result."""
+        self._finish_line(sys.stdout)
+        sys.stdout.write(safe(text, keep=keep) + "\n")
+
+    def note(self, text: str, *, keep: str = "") -> None:
+        """A line for whoever watches."""
+        if sys.stdout.isatty():
+            self._finish_line(sys.stdout)  # the same terminal, most likely; in a pipe stdout is left as it is
+        sys.stdout.flush()
+        self._finish_line(sys.stderr)
+        sys.stderr.write(safe(text, keep=keep) + "\n")
+        sys.stderr.flush()
+
+    def ask(self, question: str) -> str:
+        """What a person types in answer. Only where ``is_interactive``."""
+        self._finish_line(sys.stderr)
+        sys.stderr.write(safe(question))
+        sys.stderr.flush()
+        return sys.stdin.readline().strip()
+
+    def guest(self, text: str, *, to_stdout: bool) -> None:
+        """What a guest wrote, as it wrote it: it decides itself where its lines end."""
+        stream = sys.stdout if to_stdout else sys.stderr
+        if text:
+            stream.write(safe(text, keep="\n\t"))
+            stream.flush()
+            (self._mid_line.discard if text.endswith("\n") else self._mid_line.add)(to_stdout)
+
+    def end_guest_line(self) -> None:
+        """What a guest wrote to stderr ends here: what comes next begins a line."""
+        self._finish_line(sys.stderr)
+
+    def json_line(self, text: str) -> None:
+        """A JSON text on a line of its own, out at once: whoever reads it may be waiting for it."""
+        self._finish_line(sys.stdout)
+        sys.stdout.write(safe_json(text) + "\n")
+        sys.stdout.flush()
+
+    def document(self, value: object) -> None:
+        """The one document of ``--json``. ``msgspec.Raw`` in it is put in as it is."""
+        self.json_line(_as_json(value))
+
+    def array(self, items: Iterable[object]) -> None:
+        """A document that is an array, written item by item: a chain may be larger than the memory."""
+        sys.stdout.write("[")
+        comma = ""
+        for item in items:
+            sys.stdout.write(comma + safe_json(_as_json(item)))
+            comma = ",\n"
+        sys.stdout.write("]\n")
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Rows below the names of their columns; with colour on a terminal, aligned text elsewhere."""
+        cells = [[safe(cell) for cell in row] for row in rows]
+        if not sys.stdout.isatty():
+            for line in _aligned([list(columns), *cells]):
+                self.line(line)
+            return
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(column, no_wrap=True)
+        for row in cells:
+            table.add_row(*(Text(cell, style=_STATUS_STYLES.get(cell, "")) for cell in row))
+        Console(file=sys.stdout, markup=False, highlight=False, emoji=False).print(table)
+
+    @contextmanager
+    def working(self, what: str) -> Iterator[Callable[[str], None]]:
+        """Show on a terminal that something goes on, and nothing in a pipe. The call given changes what is shown."""
+        sys.stdout.flush()
+        self._finish_line(sys.stderr)
+        if not sys.stderr.isatty():
+            yield lambda _: None
+            return
+        console = Console(file=sys.stderr, markup=False, highlight=False, emoji=False)
+        with console.status(Text(safe(what))) as status:
+            yield lambda text: status.update(Text(safe(text)))
+
+    def flush(self) -> None:
+        """Everything is out."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+    def _finish_line(self, stream: TextIO) -> None:
+        if (stream is sys.stdout) in self._mid_line:
+            self._mid_line.discard(stream is sys.stdout)
+            stream.write("\n")
+
+
+def prepare_streams() -> None:
+    """A text never fails to be written: not in a pipe, which gets UTF-8, and not on a terminal that cannot show it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            encoding = None if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
+
+
+def cut(text: str, columns: int) -> str:
+    """``text`` in at most so many characters, an ellipsis where it is cut."""
+    return text if len(text) <= columns else text[: max(0, columns - 1)] + "…"
+
+
+def _as_json(value: object) -> str:
+    try:
+        return _encode(value).decode()
+    except UnicodeEncodeError:  # a name from the operating system that is not UTF-8
+        return _encode(_encodable(value)).decode()
+
+
+def _encodable(value: object) -> object:
+    match value:
+        case str():
+            return safe(value, keep="\n\t")
+        case dict():
+            return {_encodable(key): _encodable(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_encodable(item) for item in value]
+        case _:
+            return value
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

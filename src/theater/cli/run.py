@@ -1,0 +1,181 @@
+"""``theater run``: start an actor or go on with one, give it messages, show what it answers. No server is needed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from theater.capabilities.registry import installed
+from theater.cli import options
+from theater.cli.grants import decide_or_ask, show_grants
+from theater.cli.performance import Item, Order, perform
+from theater.cli.session import Command, Session, session_of
+from theater.model.ids import ActorId
+from theater.runtime.config import Config
+from theater.runtime.history import read_genesis
+from theater.runtime.lookup import find_record
+from theater.runtime.permissions import Permissions, decide, decide_again
+from theater.runtime.sources import Source, read_source
+
+_ORDER = "theater.run.order"
+_MESSAGES = ("request", "send")
+
+
+class RunCommand(Command):
+    """``run`` keeps the order in which ``--request`` and ``--send`` stand, each among the other."""
+
+    def parse_args(self, ctx, args):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201 - typer's own types are private
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        ctx.meta[_ORDER] = [parameter.name for parameter in order if parameter.name in _MESSAGES]
+        return super().parse_args(ctx, args)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What was asked for, before anything was looked at."""
+
+    manifest: Path | None
+    id: str | None
+    name: str | None
+    params: str | None
+    settings: dict[str, object]
+    allowed: list[str]
+    arguments: list[str]
+
+
+def run(  # noqa: PLR0913, PLR0917 - one for each option
+    context: typer.Context,
+    manifest: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[MANIFEST|DIR|FILE.wasm|FILE.wat]",
+            help="What to run; may be left out with --id.",
+            show_default=False,
+        ),
+    ] = None,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- ARGS]", help="Arguments for the program itself.", show_default=False),
+    ] = None,
+    id: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="Go on with this actor, from its stored state.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Call the actor so.")] = None,
+    params: Annotated[
+        str | None,
+        typer.Option("--params", metavar="JSON", help="What init is given, in place of the manifest's params."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A value for a placeholder of the manifest.")
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option("--allow", metavar="CAP[=PATTERN]", help="Allow this beyond the node's ceiling, this once."),
+    ] = None,
+    request: Annotated[
+        list[str] | None,
+        typer.Option("--request", metavar="JSON", help="Send this, wait, and print the reply. - is stdin."),
+    ] = None,
+    send: Annotated[
+        list[str] | None,
+        typer.Option("--send", metavar="JSON", help="Send this without asking for a reply. - is stdin."),
+    ] = None,
+) -> None:
+    """Start an actor, or go on with one, and give it messages in the order given.
+
+    Prints each reply, then the actor's id and the head of its chain; of a command, what it writes. Exits 1 after a
+    refusal or a crash.
+    """
+    session = session_of(context)
+    texts = options.Texts()
+    items = _in_order(context.meta[_ORDER], request or [], send or [], texts)
+    wanted = _Wanted(
+        manifest=manifest,
+        id=id,
+        name=options.name(name),
+        params=texts.read(params, "--params") if params is not None else None,
+        settings=options.settings(settings or []),
+        allowed=_capabilities(allow or []),
+        arguments=arguments or [],
+    )
+    _refuse_misuse(wanted)
+    raise typer.Exit(asyncio.run(perform(session, _decided(session, wanted, items))))
+
+
+def _in_order(order: list[str], requests: list[str], sends: list[str], texts: options.Texts) -> tuple[Item, ...]:
+    waiting = {"request": iter(requests), "send": iter(sends)}
+    return tuple(Item(texts.read(next(waiting[kind]), f"--{kind}"), expects_reply=kind == "request") for kind in order)
+
+
+def _capabilities(allow: list[str]) -> list[str]:
+    for text in allow:
+        if not text.partition("=")[0]:
+            raise typer.BadParameter(f"--allow {text!r}: write CAPABILITY or CAPABILITY=PATTERN")
+    return allow
+
+
+def _refuse_misuse(wanted: _Wanted) -> None:
+    if wanted.id is None and wanted.manifest is None:
+        raise typer.BadParameter("name a manifest, a folder or a component, or go on with an actor by --id")
+    if wanted.id is not None:
+        for option, value in (
+            ("--name", wanted.name),
+            ("--params", wanted.params),
+            ("--set", wanted.settings),
+            ("arguments", wanted.arguments),
+        ):
+            if value:
+                raise typer.BadParameter(
+                    f"{option} cannot be changed with --id: an actor keeps what it was started with"
+                )
+
+
+def _decided(session: Session, wanted: _Wanted, items: tuple[Item, ...]) -> Order:
+    """What is to be done, with every question asked: from here on nobody is waited for but the actor."""
+    config = session.config()
+    source = None
+    if wanted.manifest is not None:
+        source = read_source(wanted.manifest, settings=wanted.settings, params=wanted.params)
+    if wanted.id is None:
+        assert source is not None
+        permissions = _of_manifest(session, config, wanted, source)
+        actor = None
+    else:
+        actor, permissions = _of_stored(session, config, wanted, source)
+    show_grants(permissions.effective, session.output)
+    return Order(source, actor, wanted.name, tuple(wanted.arguments), permissions.allowed, items)
+
+
+def _of_manifest(session: Session, config: Config, wanted: _Wanted, source: Source) -> Permissions:
+    def decided(allowed: Sequence[str]) -> Permissions:
+        return decide(installed(), source.manifest.capabilities, ceiling=config.ceiling, allowed=allowed)
+
+    return decide_or_ask(decided, allowed=wanted.allowed, output=session.output)
+
+
+def _of_stored(session: Session, config: Config, wanted: _Wanted, source: Source | None) -> tuple[ActorId, Permissions]:
+    """The actor to go on with, and its grants, if this node still allows as much.
+
+    The runtime decides them again when it wakes the actor. Here it is done before anything is opened, since a person may
+    be asked.
+    """
+    assert wanted.id is not None
+    with session.store() as store:
+        record = find_record(store, wanted.id)
+        _, genesis = read_genesis(store, record.id)
+
+    def decided(allowed: Sequence[str]) -> Permissions:
+        claimed = genesis.asked, genesis.effective
+        return decide_again(installed(), *claimed, ceiling=config.ceiling, allowed=allowed)
+
+    permissions = decide_or_ask(decided, allowed=wanted.allowed, output=session.output)
+    if source is not None and source.manifest.text != genesis.manifest:
+        session.output.note(
+            f"warning: {wanted.manifest} is not what {record.name!r} was started with; it goes on with its own manifest"
+        )
+    return record.id, permissions

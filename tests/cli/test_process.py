@@ -1,0 +1,170 @@
+"""The command as a process of its own: what only a process has, such as signals, pipes, a lock and a start-up time."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("place")]
+
+COMMAND = [sys.executable, "-c", "import sys; from theater.cli.main import main; sys.exit(main())"]
+PATIENCE_S = 60.0
+
+
+def started(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, **(environ or {})},
+    )
+
+
+def on_a_terminal(*arguments: str, answer: str = "", environ: dict[str, str] | None = None) -> tuple[int, str]:
+    """The exit code, and everything that a terminal 80 columns wide was sent."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    process = subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm-256color", **(environ or {})},
+    )
+    os.close(theirs)
+    said = b""
+    while True:
+        try:
+            data = os.read(ours, 65_536)
+        except OSError:  # the other end was closed: that is how a terminal ends
+            break
+        if not data:
+            break
+        said += data
+        if answer and b"[y/N]" in said:
+            os.write(ours, answer.encode())
+            answer = ""
+    os.close(ours)
+    return process.wait(PATIENCE_S), said.decode()
+
+
+def ran(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    process = started(*arguments, environ=environ)
+    out, err = process.communicate(timeout=PATIENCE_S)
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
+def test_a_run_in_a_pipe_is_plain_text() -> None:
+    done = ran("run", "counter.wasm", "--request", '{"by":2}', environ={"FORCE_COLOR": "", "TERM": "xterm"})
+
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[0] == '{"count":2}'
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_an_interrupted_run_exits_130_and_leaves_a_sound_chain(place: Path) -> None:
+    (place / "theater.toml").write_text(
+        'name = "sleeper"\ncomponent = "sleeper.wasm"\n[capabilities.timing]\nsleep = "60s"\n'
+    )
+    process = started("run", ".", "--request", '{"ms":50000}')
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline and "intent" not in ran("events", "sleeper").stdout:
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE_S)
+
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert out == ""
+    assert ran("verify", "sleeper").returncode == 0
+    again = ran("run", "--id", "sleeper", "--request", '{"ms":1}')
+    assert again.returncode == 0
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    ran("run", "logger.wasm", "--request", '{"times":5000}')
+    process = started("events", "logger")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+
+    assert process.wait(PATIENCE_S) == 141
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
+def test_while_a_run_holds_the_data_directory_others_read_and_none_writes(place: Path) -> None:
+    (place / "theater.toml").write_text(
+        'name = "sleeper"\ncomponent = "sleeper.wasm"\n[capabilities.timing]\nsleep = "60s"\n'
+    )
+    process = started("run", ".", "--request", '{"ms":50000}')
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline and "intent" not in ran("events", "sleeper").stdout:
+            assert process.poll() is None
+        second = ran("run", "counter.wasm", "--json")
+        assert second.returncode == 1
+        assert json.loads(second.stdout)["error"]["code"] == "data-dir-locked"
+        assert f"theater run (process {process.pid}" in second.stderr
+        assert json.loads(ran("list", "--json").stdout)[0]["name"] == "sleeper"
+        assert ran("state", "sleeper").returncode == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_where_text_is_ascii_a_pipe_gets_utf8_all_the_same() -> None:
+    environ = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
+
+    done = subprocess.run(
+        [*COMMAND, "run", "echo.wasm", "--request", "-"],
+        input='"Grüße"'.encode(),
+        capture_output=True,
+        env={**os.environ, **environ},
+        timeout=PATIENCE_S,
+        check=True,
+    )
+
+    assert done.stdout.splitlines()[0].decode() == '"Grüße"'
+
+
+def test_a_terminal_gets_colours_unless_they_are_not_wanted() -> None:
+    ran("run", "counter.wasm", "--request", '{"by":2}')
+
+    _, coloured = on_a_terminal("list")
+    _, plain = on_a_terminal("list", environ={"NO_COLOR": "1"})
+
+    assert "\x1b[32mrunning" in coloured
+    assert "running" in plain
+    assert "\x1b[32m" not in plain
+
+
+def test_on_a_terminal_events_are_cut_to_its_width() -> None:
+    ran("run", "echo.wasm", "--request", '"' + "x" * 500 + '"')
+
+    _, said = on_a_terminal("events", "echo")
+
+    assert max(len(line) for line in said.splitlines()) == 80
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 1)])
+def test_on_a_terminal_a_person_is_asked(place: Path, answer: str, code: int) -> None:
+    (place / "theater.toml").write_text(
+        'name = "counter"\ncomponent = "counter.wasm"\n[capabilities.environment]\nallow = ["LANG"]\n'
+    )
+
+    status, said = on_a_terminal("run", ".", answer=answer)
+
+    assert status == code
+    assert 'allow = ["LANG"]' in said
+    assert said.count("[y/N]") == 1
