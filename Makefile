@@ -1,6 +1,7 @@
 # A newcomer's two commands are `make demo` and `make test`. Both install first; the second time they find it done.
 
 PYTHON ?= python3
+JOBS   ?= 2
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 PIP    := $(RUN) -m pip install --quiet --disable-pip-version-check --no-input
@@ -34,14 +35,14 @@ demo: $(STAMP)
 	$(RUN) examples/demo.py
 
 test: $(STAMP)
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n $(JOBS)
 
 # What a change must pass before it is shown to anybody. Under a minute: tests marked slow run in `make test` alone.
 check: $(STAMP)
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy --strict src tests
-	$(RUN) -m pytest -q -m "not slow"
+	$(RUN) -m pytest -q -n $(JOBS) -m "not slow"
 
 bench: $(STAMP)
 	$(RUN) benchmarks/run.py
