@@ -176,7 +176,7 @@ def test_a_variable_where_there_is_no_grant_at_all() -> None:
     assert "the variable 'LANG', which no grant names" in found(**without)
 
 
-# -- the verifier's own caps ---------------------------------------------------------------------------------------------
+# -- the verifier's own caps -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("field", sorted({field.name for field in fields(Caps)} - {"fuel", "deadline_s"}))

@@ -48,7 +48,7 @@ def test_the_file_lies_where_configs_lie() -> None:
     assert config_file({}) == Path("~/.config/theater/config.toml").expanduser()
 
 
-# -- the data directory --------------------------------------------------------------------------------------------------
+# -- the data directory ----------------------------------------------------------------------------------------------
 
 
 def test_argument_before_environment_before_file_before_xdg_before_default(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_data_dir_of_the_file_may_lie_at_home(tmp_path: Path) -> None:
     assert configured(tmp_path, 'data-dir = "~/x"\n').data_dir == Setting(str(Path("~/x").expanduser()), "file")
 
 
-# -- the ceiling ---------------------------------------------------------------------------------------------------------
+# -- the ceiling -----------------------------------------------------------------------------------------------------
 
 
 def test_a_ceiling_of_the_file_stands_beside_the_default_one_and_in_its_place(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_durability_is_one_of_two(tmp_path: Path) -> None:
     assert configured(tmp_path / "2", 'durability = "process"\n').durability == Setting("process", "file")
 
 
-# -- what is refused -----------------------------------------------------------------------------------------------------
+# -- what is refused -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,6 @@ def test_durability_is_one_of_two(tmp_path: Path) -> None:
     [
         ("data-dir = ", "is not TOML"),
         ("x = " + "[" * 20_000, "is not TOML"),
-        ("x = " + "1" * 5_000, "is not TOML"),
         (b"\xff\xfe", "cannot be read"),
         ('datadir = "/x"\n', "unknown key 'datadir'; did you mean 'data-dir'?"),
         ("zzz = 1\n", "unknown key 'zzz'$"),

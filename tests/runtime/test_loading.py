@@ -72,7 +72,7 @@ def importing(interface: str, name: str = "boom") -> str:
     )
 
 
-# -- what runs -----------------------------------------------------------------------------------------------------------
+# -- what runs -------------------------------------------------------------------------------------------------------
 
 
 def test_an_actor_and_a_command_are_told_apart(desk: Desk) -> None:
@@ -107,7 +107,7 @@ def test_the_runtime_and_wasi_need_no_grant(desk: Desk) -> None:
     assert desk.bind(text, {}) == {("theater:actor/runtime", "log"), ("wasi:random/random", "get-random-u64")}
 
 
-# -- imports -------------------------------------------------------------------------------------------------------------
+# -- imports ---------------------------------------------------------------------------------------------------------
 
 
 def test_what_was_not_granted_says_which_line_to_add(desk: Desk) -> None:
@@ -184,7 +184,7 @@ def test_what_acts_outside_the_node_is_not_offered(workshop: Workshop, engine: W
         loader.bind(program, {"thing": RuntimeGrant()})
 
 
-# -- what is no component ------------------------------------------------------------------------------------------------
+# -- what is no component --------------------------------------------------------------------------------------------
 
 
 def test_a_core_module_is_no_component(desk: Desk) -> None:
@@ -203,7 +203,7 @@ def test_a_component_that_is_not_here(desk: Desk) -> None:
         desk.loader.load(Digest("ab" * 32))
 
 
-# -- exports -------------------------------------------------------------------------------------------------------------
+# -- exports ---------------------------------------------------------------------------------------------------------
 
 
 def exporting(interface: str, functions: dict[str, tuple[str, str, str]]) -> str:

@@ -114,7 +114,7 @@ def test_what_nobody_is_called_says_the_nearest_name(store: MemoryEventStore, ad
 
     with pytest.raises(NotFound, match="no actor 'countre'; did you mean 'counter'"):
         find_record(store, "countre")
-    with pytest.raises(NotFound, match="no actor 'zzzz'$"):
+    with pytest.raises(NotFound, match=r"no actor 'zzzz'$"):
         find_record(store, "zzzz")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from theater.capabilities.environment import EnvironmentGrant
@@ -48,7 +48,7 @@ def denied(
     return lines
 
 
-# -- what is asked for, within the ceiling -----------------------------------------------------------------------------
+# -- what is asked for, within the ceiling ---------------------------------------------------------------------------
 
 
 def test_nothing_named_gives_the_runtime_alone() -> None:
@@ -88,7 +88,7 @@ def test_the_default_ceiling_has_no_variables() -> None:
     assert "environment" not in DEFAULT
 
 
-# -- more than that ------------------------------------------------------------------------------------------------------
+# -- more than that --------------------------------------------------------------------------------------------------
 
 
 def test_more_than_the_ceiling_is_denied_with_the_lines() -> None:
@@ -126,7 +126,7 @@ def test_a_denial_says_how_to_allow_it() -> None:
         decided({**VARIABLES, "timing": {"sleep": "2h"}})
 
 
-# -- what a person allows ------------------------------------------------------------------------------------------------
+# -- what a person allows --------------------------------------------------------------------------------------------
 
 
 def test_allow_without_a_pattern_gives_all_that_is_asked_for_and_no_more() -> None:
@@ -169,7 +169,7 @@ def test_one_capability_that_is_allowed_says_nothing_of_another() -> None:
     assert denied(VARIABLES, allowed=["timing"])[0] == "[capabilities.environment]"
 
 
-# -- what cannot be read -------------------------------------------------------------------------------------------------
+# -- what cannot be read ---------------------------------------------------------------------------------------------
 
 
 def test_an_unknown_capability_is_refused_with_the_nearest() -> None:
@@ -205,7 +205,7 @@ def test_grants_say_where_they_were_read() -> None:
         parse_grants(REGISTRY, {"store": {}}, where="ceiling")
 
 
-# -- deciding again ------------------------------------------------------------------------------------------------------
+# -- deciding again --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -250,8 +250,9 @@ def test_a_chain_that_gives_itself_more_than_it_asked_for_is_denied_whatever_is_
         assert caught.value.data["asked"] == ["[capabilities.environment]", 'allow = ["*"]']
 
 
-# -- properties ----------------------------------------------------------------------------------------------------------
+# -- properties ------------------------------------------------------------------------------------------------------
 
+FEW = settings(max_examples=50)  # each decides several times over
 PATTERNS = st.from_regex(r"[AB]{1,3}\*?|\*", fullmatch=True)
 GRANTS: dict[str, st.SearchStrategy[Grant]] = {
     "environment": st.lists(PATTERNS, max_size=4).map(lambda allow: EnvironmentGrant(tuple(allow))),
@@ -276,6 +277,7 @@ def maybe(
         return None
 
 
+@FEW
 @given(SETS, SETS, ALLOWED)
 def test_the_effective_grants_are_within_what_is_asked_and_within_what_is_allowed(
     asked: dict[str, Grant], ceiling: dict[str, Grant], allowed: list[str]
@@ -294,6 +296,7 @@ def test_the_effective_grants_are_within_what_is_asked_and_within_what_is_allowe
         assert beyond == []
 
 
+@FEW
 @given(SETS, SETS, ALLOWED)
 def test_who_asks_for_what_it_got_gets_the_same(
     asked: dict[str, Grant], ceiling: dict[str, Grant], allowed: list[str]
@@ -307,6 +310,7 @@ def test_who_asks_for_what_it_got_gets_the_same(
     assert again(recorded(permissions), ceiling=ceiling, allowed=allowed).effective == permissions.effective
 
 
+@FEW
 @given(SETS, SETS, SETS, ALLOWED)
 def test_a_narrower_ceiling_never_gives_more(
     asked: dict[str, Grant], ceiling: dict[str, Grant], other: dict[str, Grant], allowed: list[str]
@@ -321,6 +325,7 @@ def test_a_narrower_ceiling_never_gives_more(
         assert grant.lines(under_the_wider.effective[name]) == []
 
 
+@FEW
 @given(SETS, SETS)
 def test_what_is_denied_can_be_pasted_into_the_ceiling_and_is_allowed_then(
     asked: dict[str, Grant], ceiling: dict[str, Grant]

@@ -40,7 +40,7 @@ def manifest(folder: Path, component: str, *, name: str = "theater.toml") -> Pat
     return path
 
 
-# -- the manifest --------------------------------------------------------------------------------------------------------
+# -- the manifest ----------------------------------------------------------------------------------------------------
 
 
 def test_a_manifest_and_its_folder_are_the_same_source(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_manifest_that_is_no_text_is_refused(tmp_path: Path) -> None:
         read_source(tmp_path)
 
 
-# -- a component without a manifest --------------------------------------------------------------------------------------
+# -- a component without a manifest ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", [".wasm", ".wat"])
@@ -145,7 +145,7 @@ def test_a_file_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
         read_source(path)
 
 
-# -- the component -------------------------------------------------------------------------------------------------------
+# -- the component ---------------------------------------------------------------------------------------------------
 
 
 def test_a_component_lies_relative_to_its_manifest(tmp_path: Path, blobs: MemoryBlobStore) -> None:

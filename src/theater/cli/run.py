@@ -161,8 +161,8 @@ def _of_manifest(session: Session, config: Config, wanted: _Wanted, source: Sour
 def _of_stored(session: Session, config: Config, wanted: _Wanted, source: Source | None) -> tuple[ActorId, Permissions]:
     """The actor to go on with, and its grants, if this node still allows as much.
 
-    The runtime decides them again when it wakes the actor. Here it is done before anything is opened, since a person may
-    be asked.
+    The runtime decides them again when it wakes the actor. Here it is done before anything is opened, since a person
+    may be asked.
     """
     assert wanted.id is not None
     with session.store() as store:

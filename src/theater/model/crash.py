@@ -26,8 +26,12 @@ CrashReason = Literal[
 
 CRASH_REASONS: tuple[str, ...] = get_args(CrashReason)
 
-UNREPRODUCIBLE: frozenset[CrashReason] = frozenset({"deadline", "terminated", "host-died", "internal"})
-"""Reasons that come from outside the computation: such a step is re-run up to its last recorded call only."""
+UNREPRODUCIBLE: frozenset[CrashReason] = frozenset({"deadline", "terminated", "host-died", "internal", "diverged"})
+"""Reasons that come from outside the computation: such a step is re-run up to its last recorded call only.
+
+A step that ``diverged`` was resumed and did not come to what it had come to before: something that is not in its record
+made the difference.
+"""
 
 ENGINE_BOUND: frozenset[CrashReason] = frozenset({"stack", "fuel"})
 """Reasons that depend on how the engine compiles: compared only under the engine that is recorded."""

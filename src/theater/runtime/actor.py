@@ -20,21 +20,19 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from theater.errors import MailboxFull, NotRunning, StoreError, TheaterError
-from theater.model.capability import Resources
-from theater.model.crash import UNREPRODUCIBLE, Crash, StepCrash
+from theater.model.crash import UNREPRODUCIBLE, Crash
 from theater.model.event import Event, Head, Kind
-from theater.model.execution import Closed, Engine, Execution, Instance, Resting
+from theater.model.execution import Closed, Engine, Instance
 from theater.model.payload import CrashedPayload, Lifecycle, Message, encode_payload
 from theater.model.ports import ActorRecord, Clock, Entropy, Status
 from theater.model.randomness import SEED_BYTES
 from theater.runtime.anatomy import Anatomy
 from theater.runtime.appender import Appender
-from theater.runtime.boundary import Boundary
-from theater.runtime.invocation import invocation_of
 from theater.runtime.letter import Letter, nobody
 from theater.runtime.loading import HANDLE, INIT, RUN
 from theater.runtime.outcome import Outcome, answer_of, conclude
-from theater.runtime.tape import Playing, Recording, Resuming, Tape
+from theater.runtime.step import Step
+from theater.runtime.tape import Playing, Recording, Resuming
 from theater.runtime.warm import Warm, WarmKeeper
 
 _LIVING: tuple[Status, ...] = ("running", "paused")
@@ -80,20 +78,6 @@ class Sampler(Protocol):
         """Run it again, off the hot path; ``Actor.found_hidden_state`` if it comes out otherwise."""
 
 
-@dataclass(slots=True)
-class _Step:
-    letter: Letter
-    boundary: Boundary
-    seed: bytes
-    message: Event
-    state: str | None
-    recording: Recording
-    execution: Execution | None = None
-    warm: Warm | None = None
-    is_resumed: bool = False
-    is_unwanted: bool = False
-
-
 class Actor:
     """See above."""
 
@@ -119,10 +103,11 @@ class Actor:
         self._sampler = sampler
         self._lock = threading.RLock()
         self._mailbox: deque[Letter] = deque()
-        self._step: _Step | None = None
+        self._step: Step | None = None
         self._warm = WarmKeeper(memory.next_instance)
         self._controls: deque[Callable[[], None]] = deque()
         self._idle = threading.Condition(self._lock)
+        self._is_leaving = False
         self._committed = memory.state_seq, memory.state
         appender.when_failed(self._chain_failed)
 
@@ -180,11 +165,22 @@ class Actor:
     def terminate(self, reason: str) -> None:
         """End the step that is running, if any; it closes as ``terminated``."""
         with self._lock:
-            execution = self._step.execution if self._step is not None else None
-            if self._step is not None and execution is None:  # resumed, and its attempt is not marked yet
-                self._step.is_unwanted = True
-        if execution is not None:
-            execution.kill("terminated", reason)
+            step = self._step
+        if step is not None:
+            step.kill(Crash("terminated", message=reason))
+
+    def leave(self) -> None:
+        """The process is about to end: begin nothing more, and leave the step that is running open, to be resumed.
+
+        That was no death, so it does not count as one of the two that a step may cause.
+        """
+        with self._lock:
+            self._is_leaving = True
+            step = self._step
+            self._refuse_waiting("closed")
+        if step is not None:
+            self._appender.commit(None, attempt=0 if step.is_resumed else None)
+            step.kill(Crash("terminated", message="the runtime was closed"))
 
     def wait_durable(self, timeout_s: float) -> bool:
         """Wait until everything that is in its chain now is durable. False where that took longer, or never will be."""
@@ -247,9 +243,15 @@ class Actor:
         recording = Recording(self._appender.add, self._appender.flush_if_due)
         end_seq = self._appender.head.seq + 1
         tape = Resuming(Playing(recorded, end_seq=end_seq), recording)
-        seed = bytes.fromhex(payload.seed)
-        step = self._new_step(letter, message, seed, tape, recording, Resources())
-        step.is_resumed = True
+        step = Step(
+            self.anatomy,
+            letter,
+            message,
+            seed=bytes.fromhex(payload.seed),
+            state=self._memory.state,
+            recording=recording,
+            tape=tape,
+        )
         with self._lock:
             self._step = step
 
@@ -271,6 +273,8 @@ class Actor:
 
     def _advance(self) -> None:
         """Begin what is next, if nothing is running. The lock is held."""
+        if self._is_leaving:
+            return
         while self._step is None and self._controls:
             self._controls.popleft()()
         if self._step is not None or not self._mailbox or self.status != "running" or self._appender.failure:
@@ -295,82 +299,26 @@ class Actor:
         )
         message = self._appender.add("message", letter.export, encode_payload(payload))
         recording = Recording(self._appender.add, self._appender.flush_if_due)
-        resources = warm.resources if warm else Resources()
-        step = self._new_step(letter, message, seed, recording, recording, resources)
-        step.warm = warm
         if warm is not None and self._sampler.wants(self._record.program):
             recording.keep()
-        self._step = step
-        self._run(step)
+        state = self._memory.state
+        self._step = Step(self.anatomy, letter, message, seed=seed, state=state, recording=recording, warm=warm)
+        self._run(self._step)
 
-    def _new_step(
-        self, letter: Letter, message: Event, seed: bytes, tape: Tape, recording: Recording, resources: Resources
-    ) -> _Step:
-        boundary = Boundary(
-            self.anatomy.facts,
-            bindings=self.anatomy.bindings,
-            tape=tape,
-            now_us=message.header.time_us,
-            seed=seed,
-            resources=resources,
-        )
-        return _Step(letter, boundary, seed, message, self._memory.state, recording)
+    def _run(self, step: Step) -> None:
+        step.run(self._engine, self._clock, self._appender, self._close)
 
-    def _run(self, step: _Step) -> None:
-        invocation = invocation_of(
-            self.anatomy,
-            step.letter,
-            step.boundary,
-            step.state,
-            instance=step.warm.instance if step.warm else None,
-            keep=step.warm is not None,
-        )
-        with self._lock:  # so that _rested finds the execution, however fast the guest is
-            step.execution = self._engine.begin(invocation, lambda resting: self._rested(step, resting))
-        if step.is_unwanted:
-            step.execution.kill("terminated", "terminated before it was begun again")
+    def _leave(self, step: Step) -> None:
+        """The step is left open in the chain: nothing of it has happened yet, and it will be resumed."""
+        with self._lock:
+            self._step = None
+            self._idle.notify_all()
+        step.letter.done(NotRunning("the runtime was closed in mid-step; the step goes on when the actor is woken up"))
 
-    def _rested(self, step: _Step, resting: Resting) -> None:
-        if isinstance(resting, Closed):
-            self._close(step, resting)
+    def _close(self, step: Step, closed: Closed) -> None:
+        if self._is_leaving and closed.crash is not None and closed.crash.reason == "terminated":
+            self._leave(step)
             return
-        pending = step.boundary.pending
-        assert pending is not None
-
-        def arm(failure: StoreError | None, made: list[Event]) -> None:
-            del made
-            if failure is not None:
-                self._kill(step, Crash("internal", message=str(failure)))
-            else:
-                self._clock.call_at(pending.until_us, lambda: self._wake(step))
-
-        self._appender.commit(arm)  # what a guest is about to wait for is in the chain before it waits
-
-    def _wake(self, step: _Step) -> None:
-        with self._lock:
-            execution = step.execution
-            if self._step is not step or execution is None:
-                return
-            pending = step.boundary.pending
-            assert pending is not None
-            crash: Crash | None = None
-            answer: object = None
-            try:  # still under the lock: a step that is ended meanwhile must not record an answer behind its end
-                answer = step.boundary.wake(self._appender.reach(pending.until_us))
-            except StepCrash as error:
-                crash = error.crash
-        if crash is not None:
-            self._kill(step, crash)
-        else:
-            execution.resume(answer)
-
-    def _kill(self, step: _Step, crash: Crash) -> None:
-        with self._lock:
-            execution = step.execution
-        assert execution is not None
-        execution.kill(crash.reason, crash.message)
-
-    def _close(self, step: _Step, closed: Closed) -> None:
         is_command = self.anatomy.loaded.role == "command"
         outcome = conclude(closed, step.boundary, is_command=is_command, state=step.state, limits=self.anatomy.limits)
         context = step.boundary.context
@@ -407,7 +355,7 @@ class Actor:
             self._advance()
             self._idle.notify_all()
 
-    def _finish(self, step: _Step, failure: StoreError) -> None:
+    def _finish(self, step: Step, failure: StoreError) -> None:
         with self._lock:
             if self._step is step:
                 self._step = None
@@ -415,7 +363,7 @@ class Actor:
         step.letter.done(failure)
 
     def _answer(
-        self, step: _Step, outcome: Outcome, closing: Event, failure: StoreError | None, *, shutdown: bool
+        self, step: Step, outcome: Outcome, closing: Event, failure: StoreError | None, *, shutdown: bool
     ) -> None:
         receipt = Head(closing.header.seq, closing.hash)
         if outcome.changed and failure is None:
@@ -433,7 +381,7 @@ class Actor:
     def _drop_warm(self) -> None:
         self._warm.drop(is_running=self._step is not None)
 
-    def _sample(self, step: _Step, outcome: Outcome) -> None:
+    def _sample(self, step: Step, outcome: Outcome) -> None:
         assert step.recording.emitted is not None
         events = tuple(step.recording.emitted)
         time_us = step.message.header.time_us
@@ -464,9 +412,9 @@ class Actor:
         for letter in letters:
             letter.done(failure)
 
-    def _refuse_waiting(self) -> None:
+    def _refuse_waiting(self, what: str | None = None) -> None:
         """Answer the requests that wait; what expects no answer keeps its place for a restart."""
-        error = NotRunning(f"actor {self._record.name!r} is {self.status}: it did not get to this message")
+        error = NotRunning(f"actor {self._record.name!r} is {what or self.status}: it did not get to this message")
         requests = [letter for letter in self._mailbox if letter.expects_reply]
         self._mailbox = deque(letter for letter in self._mailbox if not letter.expects_reply)
         for letter in requests:

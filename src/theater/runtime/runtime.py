@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import lru_cache
@@ -41,7 +42,7 @@ from theater.runtime.sampling import FreshSampler
 from theater.runtime.sources import Source, component_of, read_source
 
 STOP_GRACE_S = 5.0
-"""How long a running step may go on when the runtime closes; then it is terminated."""
+"""How long running steps may go on when the runtime closes; then they are left open, to be resumed."""
 
 ASSEMBLED_MAX = 16
 """WAT texts whose component is remembered: assembling one starts a process."""
@@ -219,10 +220,11 @@ class Runtime:
         self._assemble = lru_cache(maxsize=ASSEMBLED_MAX)(self._node.engine.assemble)
 
     def _close(self) -> None:
+        until = time.monotonic() + STOP_GRACE_S
         try:
             for actor in self._actors.values():
-                if not actor.wait_idle(STOP_GRACE_S):
-                    actor.terminate("the runtime was closed")
+                if not actor.wait_idle(max(0.0, until - time.monotonic())):
+                    actor.leave()
                     actor.wait_idle(STOP_GRACE_S)
             self._sampler.wait_quiet(STOP_GRACE_S)
             for actor in self._actors.values():

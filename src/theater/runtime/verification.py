@@ -121,7 +121,7 @@ def _until(events: Iterator[Event], until: int | None) -> Iterator[Event]:
 
 
 def _open(laboratory: Laboratory, event: Event, genesis: Genesis) -> Anatomy:
-    """What the steps run in. Raises ``TheaterError`` for a claim that does not hold or a component that is not there."""
+    """What the steps run in. Raises ``TheaterError``: a claim does not hold, or a component is not there."""
     check_claims(genesis, laboratory.registry)
     limits = capped_limits(genesis, laboratory.caps)
     loader = Loader(laboratory.engine, laboratory.blobs, laboratory.registry)
