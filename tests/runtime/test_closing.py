@@ -52,6 +52,6 @@ def test_a_close_does_not_count_as_a_death_of_the_step(stage: Stage, monkeypatch
     assert stage.runtime.store.facts().unclean is False
     actor = stage.actor("actor")
     assert actor.status == "running"
-    assert actor.kinds().count("resumed") == 4
     stage.clock.wait_for_timers()
+    assert actor.kinds().count("resumed") == 4
     stage.clock.advance(60)
