@@ -32,7 +32,7 @@ from theater.engine.execution import GuestCall
 from theater.model.capability import Resources
 from theater.model.event import EMPTY, Head
 from theater.model.execution import Closed, Resting
-from theater.runtime.actor import invocation_of
+from theater.runtime.invocation import invocation_of
 from theater.runtime.boundary import Boundary
 from theater.runtime.examination import examine_actor
 from theater.runtime.letter import Letter, nobody
@@ -90,7 +90,7 @@ class _Inline:
 
 def floor(runtime: Runtime, actor: ActorRef, folder: Path, *, mode: str, steps: int) -> float:
     """Steps a second of the bare loop: called on a thread of its own, since guests never run on the main one."""
-    anatomy = runtime._actors[actor.id].anatomy
+    anatomy = actor._actor.anatomy
     database = sqlite3.connect(folder / f"floor-{mode}.db", isolation_level=None)
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")

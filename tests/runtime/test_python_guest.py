@@ -463,10 +463,6 @@ def test_a_replay_says_the_same_bytes_each_time(bundle: Path, tmp_path: Path) ->
     assert first.stdout.count(b"identical\n") == len(LIFE) + 1
 
 
-SKEWED = "the start of a fresh instance draws 2,496 bytes for `random` that a kept instance does not draw again"
-
-
-@pytest.mark.xfail(reason=SKEWED)
 def test_fresh_and_warm_give_equal_replies(workplace: Workplace) -> None:
     answers = []
     for instance in ("fresh", "warm"):
@@ -494,7 +490,7 @@ def test_fresh_and_warm_give_equal_replies_to_what_draws_nothing(workplace: Work
     assert answers[0] == answers[1]
 
 
-@pytest.mark.parametrize("instance", ["fresh", pytest.param("warm", marks=pytest.mark.xfail(reason=SKEWED))])
+@pytest.mark.parametrize("instance", ["fresh", "warm"])
 def test_two_hundred_steps_replay_identically(workplace: Workplace, harness: Harness, instance: str) -> None:
     actor = harness.spawn(workplace.manifest("guest", instance=instance))
 

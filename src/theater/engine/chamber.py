@@ -13,7 +13,7 @@ from theater.engine import native
 from theater.engine.program import Export, WasmtimeProgram
 from theater.engine.settings import INSTANCES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX
 
-_BUFFER_SIZE = native.INSTANCE_SIZE + native.FUNCTION_SIZE
+_Buffer = ctypes.c_char * (native.INSTANCE_SIZE + native.FUNCTION_SIZE)
 
 
 class Chamber:
@@ -26,7 +26,7 @@ class Chamber:
         self._busy = threading.Lock()
         self._busy.acquire()
         self._export: Export | None = None  # the one whose function is looked up
-        self._buffer = ctypes.create_string_buffer(_BUFFER_SIZE)
+        self._buffer = _Buffer()
         self.instance_at = ctypes.addressof(self._buffer)
         self.function_at = self.instance_at + native.INSTANCE_SIZE
         self._store: int = native.store_new(program.engine_pointer, 0, 0)

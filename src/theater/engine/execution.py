@@ -50,7 +50,7 @@ use fuel by the byte. (The guest goes on yielding at that rate: to change it whi
 _RESULT = 0
 _ERROR = 32
 _FLAG = 40
-_BLOCK_SIZE = 48
+_Block = ctypes.c_char * 48
 
 _pointer = struct.Struct("<Q").unpack_from
 
@@ -131,7 +131,7 @@ class GuestCall:
         self._future = 0
         self._is_called = False
         self._is_short = not program.is_large
-        self._block = ctypes.create_string_buffer(_BLOCK_SIZE)
+        self._block = _Block()
         self._at = ctypes.addressof(self._block)
         self._keep: list[Any] = []  # what C reads during the call
         self._image = b""

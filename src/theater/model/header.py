@@ -48,7 +48,7 @@ def encode_header(header: Header) -> bytes:
         InvalidInput: a value that no header can hold. Not raised for a kind or id of the wrong form: types see to it.
     """
     name, trace = header.name, header.trace
-    if _NOT_PLAIN.search(name) is not None or len(name) > NAME_MAX_BYTES:
+    if not _is_name(name):
         raise InvalidInput(f"no name of an event: {name[:NAME_MAX_BYTES]!r}; at most 200 plain ASCII characters")
     if not (0 <= header.seq <= SEQ_MAX and 0 <= header.size_bytes <= SEQ_MAX):
         raise InvalidInput(f"seq {header.seq} or size {header.size_bytes} is not between 0 and {SEQ_MAX}")
@@ -137,6 +137,11 @@ def parse_time(text: str) -> int:
     if _TIME.fullmatch(text) is None:
         raise InvalidInput(f"no time of the form YYYY-MM-DDTHH:MM:SS.ffffffZ: {text[:_TIME_LENGTH]!r}")
     return _parse_second(text[:19]) * _SECOND_US + int(text[20:26])
+
+
+@lru_cache(maxsize=256)  # names come from our own tables: there are some dozens
+def _is_name(name: str) -> bool:
+    return _NOT_PLAIN.search(name) is None and len(name) <= NAME_MAX_BYTES
 
 
 # Events come many to the second, so the calendar is consulted once a second. A pure function of its argument.

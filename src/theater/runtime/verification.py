@@ -1,8 +1,8 @@
 """Verification, whether a chain is what it says it is.
 
-First its structure, event by event: headers, links, commitments, sizes. Then, unless that is not wanted, what it
-claims: the grants are decided again and every step is run again and compared. The first pass finds every accident and
-every change that was not followed by new hashes; only the second finds a history that was rewritten as a whole.
+Each event is looked at once. First its structure: header, link, commitment, size. Then, unless that is not wanted, what
+it claims: the grants are decided again, and every step is run again and compared. The structure shows every accident and
+every change that was not followed by new hashes; only the rest shows that a history was rewritten as a whole.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from dataclasses import dataclass, replace
 
 from theater.capabilities.registry import Registry
 from theater.chain.links import ChainChecker
-from theater.errors import BadBundle, Damaged, NotFound, Unsound
+from theater.errors import BadBundle, Damaged, NotFound, TheaterError, Unsound
 from theater.model.event import Event
 from theater.model.execution import Engine
 from theater.model.payload import EngineFacts, Genesis
 from theater.model.ports import BlobStore
 from theater.runtime.anatomy import Anatomy, anatomy_of
 from theater.runtime.claims import Caps, capped_limits, check_claims
+from theater.runtime.judging import Faulty
 from theater.runtime.loading import Loader
-from theater.runtime.replay import Faulty, Replayer, StepDone, component_digest
+from theater.runtime.replay import Replayer, StepDone, component_digest
 from theater.runtime.report import Fault, Report
 
 ReadEvents = Callable[[], Iterator[Event]]
@@ -59,65 +60,95 @@ def verify(
 
     Never raises for what is wrong with the chain: the report's ``fault`` says it.
     """
-    checker = ChainChecker()
-    count = 0
+    examination = _Examination(laboratory, until, on_step or _nobody)
     try:
         for event in read_events():
-            checker.feed(event)
-            count += 1
-        checker.finish(head=head)
+            examination.feed(event)
+        examination.finish(head)
     except (Unsound, BadBundle, Damaged) as error:
-        seq = error.data.get("seq", count)
-        fault = Fault(seq=seq if isinstance(seq, int) else count, why=str(error))
-        return Report(ok=False, events=count, head=checker.head.hash if count else None, fault=fault)
-    report = Report(
-        ok=True,
-        events=count,
-        open=checker.open_step,
-        head=checker.head.hash,
-        notes=[] if head is not None else ["head not vouched for: a cut tail would not show; give --head HASH"],
-    )
-    return report if laboratory is None else _execute(report, read_events, laboratory, until, on_step)
+        examination.found_unsound(error)
+    finally:
+        examination.close()
+    return examination.report(is_vouched_for=head is not None)
 
 
-def _execute(
-    report: Report,
-    read_events: ReadEvents,
-    laboratory: Laboratory,
-    until: int | None,
-    on_step: Callable[[StepDone], None] | None,
-) -> Report:
-    verdicts = {"identical": 0, "unreproducible": 0, "not compared": 0}
-    replayer = Replayer(laboratory.engine, laboratory.engine_facts(), lambda event, say: _open(laboratory, event, say))
-    fault: Fault | None = None
-    try:
-        for step in replayer.run(_until(read_events(), until)):
-            verdicts[step.verdict] += 1
-            if on_step is not None:
-                on_step(step)
-    except Faulty as stop:
-        fault = stop.fault
-    except (Unsound, BadBundle, Damaged) as error:
-        fault = Fault(seq=None, why=str(error))
-    return Report(
-        ok=fault is None,
-        events=report.events,
-        steps=sum(verdicts.values()),
-        unreproducible=verdicts["unreproducible"],
-        not_compared=verdicts["not compared"],
-        open=report.open,
-        head=report.head,
-        executed=True,
-        fault=fault,
-        notes=report.notes,
-    )
+class _Examination:
+    """Looks at each event once: at its place in the chain first, and then at what running it again shows.
+
+    The structure goes on being looked at when a step came out otherwise; nothing is run any more then.
+    """
+
+    def __init__(self, laboratory: Laboratory | None, until: int | None, on_step: Callable[[StepDone], None]) -> None:
+        self._checker = ChainChecker()
+        self._until = until
+        self._on_step = on_step
+        self._count = 0
+        self._verdicts = {"identical": 0, "unreproducible": 0, "not compared": 0}
+        self._fault: Fault | None = None
+        self._executed = laboratory is not None
+        self._replayer: Replayer | None = None
+        if laboratory is not None:
+            facts = laboratory.engine_facts()
+            self._replayer = Replayer(laboratory.engine, facts, lambda event, say: _open(laboratory, event, say))
+
+    def feed(self, event: Event) -> None:
+        """Look at the next event. Raises ``Unsound`` for what is wrong with the chain itself."""
+        self._checker.feed(event)
+        self._count += 1
+        replayer = self._replayer
+        if replayer is not None and (self._until is None or event.header.seq <= self._until):
+            self._judge(replayer.feed(event))
+
+    def finish(self, head: str | None) -> None:
+        """There are no more events."""
+        if self._replayer is not None:
+            self._judge(self._replayer.finish())
+        if self._fault is None:
+            self._checker.finish(head=head)
+
+    def found_unsound(self, error: TheaterError) -> None:
+        """The chain itself is wrong here; a step before may have come out otherwise, and is then the first fault."""
+        if self._replayer is not None:
+            self._judge(self._replayer.finish())
+        if self._fault is None:
+            seq = error.data.get("seq", self._count)
+            self._fault = Fault(seq=seq if isinstance(seq, int) else self._count, why=str(error))
+
+    def close(self) -> None:
+        """Let go of what the replay keeps."""
+        if self._replayer is not None:
+            self._replayer.close()
+
+    def report(self, *, is_vouched_for: bool) -> Report:
+        """What was found."""
+        notes = [] if is_vouched_for else ["head not vouched for: a cut tail would not show; give --head HASH"]
+        return Report(
+            ok=self._fault is None,
+            events=self._count,
+            steps=sum(self._verdicts.values()),
+            unreproducible=self._verdicts["unreproducible"],
+            not_compared=self._verdicts["not compared"],
+            open=self._checker.open_step,
+            head=self._checker.head.hash if self._count else None,
+            executed=self._executed,
+            fault=self._fault,
+            notes=notes if self._fault is None else [],
+        )
+
+    def _judge(self, steps: Iterator[StepDone]) -> None:
+        try:
+            for step in steps:
+                self._verdicts[step.verdict] += 1
+                self._on_step(step)
+        except Faulty as stop:
+            self._fault = stop.fault
+            self.close()
+            self._replayer = None
 
 
-def _until(events: Iterator[Event], until: int | None) -> Iterator[Event]:
-    for event in events:
-        if until is not None and event.header.seq > until:
-            return
-        yield event
+def _nobody(step: StepDone) -> None:
+    """Hears of each step where nobody asked to."""
+    del step
 
 
 def _open(laboratory: Laboratory, event: Event, genesis: Genesis) -> Anatomy:
