@@ -120,7 +120,7 @@ class TimedOut(Busy):
 
 
 class NotFound(TheaterError):
-    """No actor, event, file or blob of that name. ``data``: ``nearest``, what is known that looks like it."""
+    """No actor, event, file or blob of that name. The message names the nearest that there is, if any."""
 
     code = "not-found"
 
@@ -150,7 +150,7 @@ class Unsound(TheaterError):
 
 
 class StoreError(TheaterError):
-    """The store decided that an operation cannot happen. Transient trouble is retried inside and not raised."""
+    """The store decided that an operation cannot happen, and nothing of it did. Nothing is retried inside."""
 
     code = "store-error"
 

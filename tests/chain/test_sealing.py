@@ -47,11 +47,6 @@ def test_the_commitment_to_a_large_payload_is_that_of_the_whole() -> None:
     assert payload_commit(SALT, payload) == hashlib.sha256(b"theater/payload/v1\n" + SALT + payload).hexdigest()
 
 
-def test_a_clock_that_was_set_back_does_not_set_the_chain_back() -> None:
-    assert sealed(time_us=5, not_before_us=9).header.time_us == 9
-    assert sealed(time_us=9, not_before_us=5).header.time_us == 9
-
-
 def test_a_name_that_no_header_can_hold_is_refused() -> None:
     with pytest.raises(InvalidInput):
         sealed(name='"')

@@ -16,8 +16,9 @@ from tests.runtime.court import judged
 from tests.runtime.guests import CHATTY, NAPS
 from tests.runtime.stage import Stage, Workshop
 from theater.chain.lines import encode_line, read_lines
-from theater.errors import Unsound
+from theater.errors import Crashed, Unsound
 from theater.model.event import Event
+from theater.runtime.claims import Caps
 from theater.runtime.examination import ChildOptions, examine_file
 from theater.runtime.report import Report
 from theater.runtime.verification import verify
@@ -206,6 +207,33 @@ def _is_sound(data: bytes, head: str) -> bool:
 
 
 # -- as files, by another process ------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_file_that_takes_more_cpu_time_than_allowed_is_given_up_and_that_is_said(
+    stage: Stage, tmp_path: Path
+) -> None:
+    actor = stage.play(wat.MOODY, limits={"fuel": 10**12})
+    endless = actor.start_request('"loop"')
+    actor.ref._actor.terminate("it has no end")
+    with pytest.raises(Crashed):
+        endless.result()
+    forger = Forger(actor.events())
+    closing = forger.at(forger.find("crashed"))
+    closing.kind = "state"
+    closing.say({"fuel": 1})
+    path = tmp_path / "endless.jsonl"
+    write_chain(path, forger.sealed())
+
+    report = examine_file(
+        path,
+        components=[stage.runtime.blobs.path(actor.ref.record.program)],
+        caps=Caps(fuel=10**12),
+        child=ChildOptions(cpu_s=1, cache=stage.workshop.cache),
+    )
+
+    assert report.fault is not None
+    assert "more than 1 s of CPU time" in report.fault.why
 
 
 @pytest.mark.slow

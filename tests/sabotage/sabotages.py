@@ -62,16 +62,15 @@ SABOTAGES = (
     Sabotage(
         "nobody is refused for asking too much",
         "runtime/permissions.py",
-        "if beyond:",
-        "if False:",
+        "raise Denied(_denial(beyond), asked=beyond)",
+        "pass",
         (f"{RUNTIME}/test_forgery.py::test_a_grant_that_was_widened_in_the_manifest_where_the_ceiling_forbids_it",),
     ),
     Sabotage(
         "the fuel of a replayed step is taken from the record",
-        "runtime/replay.py",
-        "if not step.compares_fuel and isinstance(made, State | RefusedPayload)"
-        " and isinstance(recorded, State | RefusedPayload):",
-        "if isinstance(made, State | RefusedPayload) and isinstance(recorded, State | RefusedPayload):",
+        "runtime/judging.py",
+        "not step.compares_fuel\n        and isinstance(made, State",
+        "isinstance(made, State",
         (f"{RUNTIME}/test_forgery.py::test_a_changed_fuel",),
     ),
     Sabotage(

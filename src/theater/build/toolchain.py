@@ -44,8 +44,8 @@ class Ran:
 def run_python(script: Path, arguments: Sequence[str], *, folder: Path, wall_s: float = WALL_S) -> Ran:
     """Run a Python script in a child process with ``folder`` as its working folder, home and place for temporary files.
 
-    It gets an empty environment, no descriptor of ours, and limits on time, memory and the size of files. Whatever it
-    started ends with it.
+    It gets nothing of our environment and no descriptor of ours, and limits on time, memory and the size of files.
+    Whatever it started ends with it.
 
     Raises:
         BuildFailed: it took longer than ``wall_s``, or ran into another limit.

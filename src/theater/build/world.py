@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 
 VERSION = "0.1.0"
-PACKAGE = f"theater:actor@{VERSION}"
 WORLD = "program"
 
 NOT_IMPORTED = frozenset({"timing"})

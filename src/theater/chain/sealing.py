@@ -8,7 +8,7 @@ from theater.model.header import encode_header, event_hash
 from theater.model.ids import ActorId
 
 
-def seal(  # noqa: PLR0913 - an event has these parts
+def seal(
     head: Head,
     *,
     actor: ActorId,
@@ -17,20 +17,16 @@ def seal(  # noqa: PLR0913 - an event has these parts
     payload: bytes,
     salt: bytes,
     time_us: int,
-    not_before_us: int | None = None,
     trace: str | None = None,
 ) -> Event:
     """The event that follows ``head``.
 
-    ``salt`` is 16 fresh random bytes. A ``time_us`` earlier than ``not_before_us``, the time of the event before,
-    becomes that: a clock may be set back, a chain does not go back.
+    ``salt`` is 16 fresh random bytes; ``time_us`` is not before the time of the event before, which the caller sees to.
 
     Raises:
         InvalidInput: a value that no header can hold.
     """
     assert len(salt) == SALT_BYTES
-    if not_before_us is not None and time_us < not_before_us:
-        time_us = not_before_us
     commit = payload_commit(salt, payload)
     header = Header(actor, head.seq + 1, head.hash, time_us, kind, name, commit, len(payload), trace)
     header_bytes = encode_header(header)

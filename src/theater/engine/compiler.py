@@ -1,7 +1,8 @@
 """Compiles components and assembles WAT in a child process, under limits.
 
-Nothing of ours is in the child's reach: an empty environment, a new session, no descriptors but a pipe nobody writes
-to, a fresh folder that is removed afterwards. One at a time, so that the memory limit is one for all.
+The child is handed nothing of ours: an empty environment, a new session, no descriptors but an empty input and a file
+for its messages, a fresh folder that is removed afterwards. It is our user's process all the same, and files are not
+hidden from it. One at a time, so that the memory limit is one for all.
 """
 
 from __future__ import annotations

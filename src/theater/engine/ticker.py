@@ -1,9 +1,9 @@
 """The clock that cuts guests into slices: a thread that increments the engine's epoch.
 
-It needs the GIL for a moment each time, and gets it, since every poll of a guest gives it away. (A POSIX timer whose
-notify function is ``wasmtime_engine_increment_epoch`` needs none, and was used first. But nothing tells when its last
-notification has run, so its engine could never be freed; and polls that hold the GIL, which it would allow, gained a
-sixth at best: see docs/design/0003.)
+It needs the GIL for a moment each time, and gets it: a poll of a guest gives it away, or holds it only until the guest
+has used a bounded amount of fuel (``execution.HELD_FUEL``). (A POSIX timer whose notify function is
+``wasmtime_engine_increment_epoch`` needs none, and was used first. But nothing tells when its last notification has
+run, so its engine could never be freed: see docs/design/0003.)
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ same ids and a duplicate can be recognised.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import NewType
 
@@ -37,9 +36,3 @@ def root_actor_id(entropy: bytes) -> ActorId:
     """The id of a root actor, from 16 bytes of entropy."""
     assert len(entropy) == ID_LENGTH // 2
     return ActorId(entropy.hex())
-
-
-def derived_id(actor: ActorId, *, consumed: str, index: int) -> str:
-    """The id number ``index`` (from 0) that the step of ``actor`` which consumes message ``consumed`` gives out."""
-    text = f"theater/id/v1\n{actor}\n{consumed}\n{index}"
-    return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]

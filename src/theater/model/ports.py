@@ -7,7 +7,7 @@ and will have more. An ``append`` may take seconds: it is asynchronous, and a ch
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -93,7 +93,6 @@ class NodeFacts:
     public_key: str
     """Ed25519, 64 hex digits: made with the store."""
     durability: Durability
-    extra: dict[str, str] = field(default_factory=dict)
 
 
 class EventStore(Protocol):

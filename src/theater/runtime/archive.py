@@ -76,10 +76,6 @@ class Archive:
         """The names of all entries, as they stand in the directory."""
         return list(self._entries)
 
-    def size_bytes(self, name: str) -> int:
-        """What an entry has, unpacked."""
-        return self._entries[name].file_size
-
     def read(self, name: str, *, max_bytes: int) -> bytes:
         """All of a small entry.
 

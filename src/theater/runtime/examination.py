@@ -1,8 +1,8 @@
 """Examining evidence: a chain in our own store, or a file that a stranger gave us.
 
 A stranger's file is hostile. It is read, and its components are compiled and run, in a child process with limits on CPU
-time, memory and wall time, which has no data directory and answers with a report. Whatever becomes of the child, the
-parent has a report.
+time, memory and wall time, which has no data directory and answers with a report. If it goes beyond a limit, the parent
+makes the report; if it fails in any other way, that is a bug of ours and raised as one.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ def examine_file(
 
     Raises:
         NotFound: there is no such file.
+        InternalError: the child ended without a report, and not at a limit.
     """
     for file in (path, *components):
         if not file.is_file():

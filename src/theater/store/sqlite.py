@@ -209,7 +209,6 @@ def _facts(node: dict[str, str], public_key: str, durability: Durability) -> Nod
         unclean=node.get("unclean") == "1",
         public_key=public_key,
         durability=durability,
-        extra={"sqlite": sqlite3.sqlite_version},
     )
 
 
