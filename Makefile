@@ -41,8 +41,10 @@ test: $(STAMP)
 check: $(STAMP)
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
-	$(RUN) -m mypy --strict src tests
-	$(RUN) -m pytest -q -n $(JOBS) -m "not slow"
+	@echo "$(RUN) -m mypy --strict src tests & $(RUN) -m pytest -q -n $(JOBS) -m 'not slow'"
+	@$(RUN) -m mypy --strict src tests & types=$$!; \
+	  $(RUN) -m pytest -q -n $(JOBS) -m "not slow"; tests=$$?; \
+	  wait $$types && exit $$tests
 
 bench: $(STAMP)
 	$(RUN) benchmarks/run.py

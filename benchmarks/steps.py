@@ -32,9 +32,9 @@ from theater.engine.execution import GuestCall
 from theater.model.capability import Resources
 from theater.model.event import EMPTY, Head
 from theater.model.execution import Closed, Resting
-from theater.runtime.invocation import invocation_of
 from theater.runtime.boundary import Boundary
 from theater.runtime.examination import examine_actor
+from theater.runtime.invocation import invocation_of
 from theater.runtime.letter import Letter, nobody
 from theater.runtime.loading import HANDLE
 from theater.runtime.runtime import ActorRef, Runtime
@@ -88,9 +88,9 @@ class _Inline:
     step_back = step_aside
 
 
-def floor(runtime: Runtime, actor: ActorRef, folder: Path, *, mode: str, steps: int) -> float:
+def floor(actor: ActorRef, folder: Path, *, mode: str, steps: int) -> float:
     """Steps a second of the bare loop: called on a thread of its own, since guests never run on the main one."""
-    anatomy = actor._actor.anatomy
+    anatomy = actor._actor.anatomy  # noqa: SLF001 - the parts, without what they are parts of
     database = sqlite3.connect(folder / f"floor-{mode}.db", isolation_level=None)
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")
@@ -131,11 +131,9 @@ def floor(runtime: Runtime, actor: ActorRef, folder: Path, *, mode: str, steps: 
     return rate
 
 
-async def on_thread(
-    rates: dict[str, float], name: str, runtime: Runtime, actor: ActorRef, folder: Path, n: int
-) -> None:
+async def on_thread(rates: dict[str, float], name: str, actor: ActorRef, folder: Path, n: int) -> None:
     def work() -> None:
-        rates["floor_per_s"] = floor(runtime, actor, folder, mode=name, steps=n)
+        rates["floor_per_s"] = floor(actor, folder, mode=name, steps=n)
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -160,7 +158,7 @@ async def measure(mode: str, steps: int, folder: Path) -> dict[str, object]:
         gc.collect()
         memory = (resident_bytes() - before) // ACTORS
         rates: dict[str, float] = {}
-        await on_thread(rates, mode, runtime, first, folder, steps // 2)
+        await on_thread(rates, mode, first, folder, steps // 2)
         rates["concurrent_per_s"] = max([await concurrent(actors, steps) for _ in range(3)])
         latency = await sequential(actors[0], min(steps, 2000))
         started = time.perf_counter()

@@ -15,10 +15,11 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from theater.runtime.letter import Reply
-    from theater.runtime.runtime import ActorRef, Runtime
+    from theater.runtime.reference import ActorRef
+    from theater.runtime.runtime import Runtime
 
 _HOMES = {
-    "ActorRef": "theater.runtime.runtime",
+    "ActorRef": "theater.runtime.reference",
     "Reply": "theater.runtime.letter",
     "Runtime": "theater.runtime.runtime",
 }

@@ -1,5 +1,7 @@
 """The compiler's process: what it gets, and how it ends."""
 
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -56,3 +58,18 @@ def test_memory_and_files_have_limits(tmp_path: Path) -> None:
     text = "import os\nos.truncate(os.open('big', os.O_CREAT | os.O_WRONLY), 257 << 20)"
     file = run_python(script(tmp_path, text), [], folder=tmp_path)
     assert "File too large" in file.output
+
+
+def test_lower_limits_that_we_are_under_are_kept(tmp_path: Path) -> None:
+    text = "import resource; print(resource.getrlimit(resource.RLIMIT_CPU), resource.getrlimit(resource.RLIMIT_FSIZE))"
+    build = f"""
+import sys
+from pathlib import Path
+from theater.build.toolchain import run_python
+print(run_python(Path({str(script(tmp_path, text))!r}), [], folder=Path({str(tmp_path)!r})).output)
+"""
+    line = f"ulimit -t 40; ulimit -f 2000; exec {shlex.join([sys.executable, '-c', build])}"
+
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout.strip() == f"(40, 40) ({2000 * 1024}, {2000 * 1024})"

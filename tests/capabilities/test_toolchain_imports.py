@@ -17,7 +17,7 @@ from theater.capabilities.wasi_io import check_write
 from theater.capabilities.wasi_world import EMPTY_WORLD
 from theater.engine.introspect import Introspector
 from theater.engine.settings import make_config
-from theater.model.capability import Denied, Grant, HostFunction, Wait
+from theater.model.capability import Denied, Grant, HostClass, HostFunction, Wait
 from theater.model.crash import StepExit
 from theater.model.execution import ImportedFunction
 from theater.model.wit import (
@@ -107,7 +107,11 @@ def test_every_answer_has_the_shape_that_its_type_says(imports: tuple[ImportedFu
                 assert answer is None, wanted
             else:
                 of = wanted.type.result
-                assert decoder(of)(encoder(of)(answer)) == answer, wanted
+                written = encoder(of)(answer, {})
+                if has_resource(of):
+                    assert function.host_class not in (HostClass.READ, HostClass.BUFFERED), wanted
+                else:
+                    assert decoder(of)(written) == answer, wanted
 
     assert looked_at > 100
 
@@ -133,6 +137,15 @@ def resource_for(ctx: FakeStepContext, name: str) -> int:
         check_write(ctx, EMPTY_WORLD, stream)
         return stream
     return get_stdin(ctx, EMPTY_WORLD)
+
+
+def has_resource(of: Type) -> bool:
+    """Whether an answer of this type cannot be read back."""
+    try:
+        decoder(of)
+    except ValueError:
+        return True
+    return False
 
 
 def sample(of: Type, number: int) -> object:

@@ -98,3 +98,11 @@ def test_behind_the_dashes_nothing_is_an_option(theater: Theater) -> None:
     done = theater("run", "command.wasm", "--", "--json")
 
     assert (done.code, done.out) == (0, "")
+
+
+def test_no_arguments_at_all_show_the_help_and_nothing_else(theater: Theater) -> None:
+    done = theater()
+
+    assert done.code == 2
+    assert "Usage: theater" in done.out
+    assert done.err == ""

@@ -181,3 +181,35 @@ def test_hostile_arguments_are_named_safely(theater: Theater, arguments: tuple[s
     assert plain.code == document.code
     assert isinstance(document.document, dict)
     assert not any(line.startswith("id 0") for line in plain.err.splitlines())
+
+
+FORGING_MANIFESTS = [
+    'name = "x"\ncomponent = "a\\nerror: fake\\n.wat"\n',
+    'name = "x\\nerror: fake"\ncomponent = "x"\n',
+    '"k\\nerror: fake" = 1\n',
+    'name = "x"\ncomponent = "counter.wasm"\n[capabilities."a\\nerror: fake"]\n',
+    'name = "x"\ncomponent = "counter.wasm"\n[capabilities.environment]\nallow = ["A\\nerror: fake"]\n',
+    'name = "x"\ncomponent = "counter.wasm"\n[limits]\n"a\\nerror: fake" = 1\n',
+    'name = "x"\ncomponent = "broken.wat"\n',
+]
+
+
+@pytest.mark.parametrize("text", FORGING_MANIFESTS)
+def test_a_manifest_forges_no_line(theater: Theater, place: Path, text: str) -> None:
+    (place / "theater.toml").write_text(text)
+    (place / "broken.wat").write_text("(component\nerror: fake\n)")
+
+    for command in ("validate", "run"):
+        done = theater(command, ".")
+        assert done.code in (1, 5)
+        assert not any(line.startswith("error: fake") for line in (done.out + done.err).splitlines())
+
+
+def test_a_refusal_forges_no_line(theater: Theater, place: Path) -> None:
+    fake = 'call $refuse @"fine\\0aerror: fake\\0aid 00"'
+    (place / "forger.wat").write_text(actor(handle=f"({fake})"))
+
+    done = theater("run", "forger.wat", "--request", "1")
+
+    assert "refused: fine\\u{a}error: fake\\u{a}id 00\n" in done.err
+    assert [line.split()[0] for line in done.out.splitlines()] == ["id", "head"]

@@ -181,3 +181,10 @@ def test_reading_needs_no_lock(theater: Theater, place: Path, counter: str) -> N
     finally:
         store.close()
         data_dir.release()
+
+
+def test_a_data_directory_that_is_a_file_is_an_error(theater: Theater) -> None:
+    done = theater("list", "--data-dir", "counter.wasm", "--json")
+
+    assert done.code == 1
+    assert "counter.wasm is not a folder" in done.err

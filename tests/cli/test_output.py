@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from theater.cli.output import Output, cut
+from theater.errors import Denied, NotFound, TheaterError
 
 
 class Terminal(io.StringIO):
@@ -94,3 +95,33 @@ def test_work_is_shown_on_a_terminal_alone(capsys: pytest.CaptureFixture[str], m
 @pytest.mark.parametrize(("columns", "shown"), [(5, "hello"), (4, "hel…"), (1, "…"), (0, "…")])
 def test_cut_says_that_it_cut(columns: int, shown: str) -> None:
     assert cut("hello", columns) == shown
+
+
+FORGED = "fine\nerror: fake\r\nid 0\n"
+
+
+def test_a_note_is_one_line_whatever_is_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+    Output().note(f"refused: {FORGED}")
+
+    assert capsys.readouterr().err == "refused: fine\\u{a}error: fake\\u{d}\\u{a}id 0\\u{a}\n"
+
+
+def test_of_a_text_with_lines_only_the_first_begins_at_the_margin(capsys: pytest.CaptureFixture[str]) -> None:
+    Output().note(f"crashed (trap): {FORGED}", has_lines=True)
+
+    assert capsys.readouterr().err == "crashed (trap): fine\n    error: fake\\u{d}\n    id 0\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (NotFound("no a\nb"), "error: no a\\u{a}b\n"),
+        (Denied("more than this:\n  x"), "error: more than this:\n      x\n"),
+    ],
+)
+def test_only_an_error_that_is_a_text_has_lines(
+    error: TheaterError, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Output().error(error)
+
+    assert capsys.readouterr().err == shown

@@ -3,6 +3,8 @@
 import json
 import os
 import pty
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
+
+from tests.cli.conftest import Theater
+from tests.guests import wat
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("place")]
 
@@ -168,3 +173,62 @@ def test_on_a_terminal_a_person_is_asked(place: Path, answer: str, code: int) ->
     assert status == code
     assert 'allow = ["LANG"]' in said
     assert said.count("[y/N]") == 1
+
+
+def in_a_shell(text: str) -> subprocess.CompletedProcess[str]:
+    """A command line of bash, in which ``theater`` is the command."""
+    theater = shlex.join(COMMAND)
+    line = text.replace("theater", theater, 1)
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+
+
+@pytest.mark.parametrize("arguments", ["version", "list --json", "run counter.wasm --request '{}'", "--help"])
+def test_with_stdout_closed_nothing_is_done(arguments: str) -> None:
+    done = in_a_shell(f"theater {arguments} >&-")
+
+    assert (done.returncode, done.stderr) == (1, "error: standard output is closed\n")
+    assert json.loads(ran("list", "--json").stdout) == []
+
+
+def test_a_full_disk_under_stdout_is_an_error() -> None:
+    done = in_a_shell("theater version >/dev/full")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.endswith("No space left on device\n")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_with_stdin_closed_there_is_no_message_to_read() -> None:
+    done = in_a_shell("theater run counter.wasm --request - <&-")
+
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == "error: --request -: standard input is closed"
+
+
+def test_with_stderr_closed_the_result_is_the_same() -> None:
+    done = in_a_shell("theater run counter.wasm --request '{\"by\":2}' 2>&-")
+
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[0] == '{"count":2}'
+
+
+def test_help_whose_reader_goes_away_is_no_error() -> None:
+    done = in_a_shell("theater --help | true; exit ${PIPESTATUS[0]}")
+
+    assert done.returncode in (0, 141)  # the reader may have been too late to be missed
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("limit", ["-t 40", "-f 200000", "-v 40000000"])
+def test_lower_limits_of_the_shell_are_kept(theater: Theater, place: Path, limit: str) -> None:
+    theater("run", "counter.wasm")
+    theater("export", "counter", "-o", "counter.theater")
+    (place / "fresh.wat").write_text(wat.COUNTER)
+    shutil.rmtree(place / "data" / "cache")
+
+    done = in_a_shell(f"ulimit {limit}; theater run fresh.wat --request '{{\"by\":2}}'")
+    verified = in_a_shell(f"ulimit {limit}; theater verify counter.theater")
+
+    assert done.stdout.splitlines()[0] == '{"count":2}', done.stderr
+    assert verified.stdout.startswith("sound: "), verified.stderr

@@ -1,6 +1,7 @@
 """``verify`` and ``replay``."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -186,3 +187,18 @@ def test_wrong_usage_is_2_and_what_is_not_there_5(theater: Theater, arguments: t
 
     assert done.code == code
     assert set(done.table) == {"error"}
+
+
+@pytest.mark.slow
+def test_a_file_whose_name_is_no_text_is_verified(theater: Theater, place: Path, counter: str) -> None:
+    theater("export", counter, "-o", "counter.theater")
+    name = os.fsdecode(b"x\xff")
+    (place / "counter.theater").rename(place / f"{name}.theater")
+    (place / f"{name}.jsonl").write_bytes(b"junk\n")
+
+    sound = theater("verify", f"{name}.theater")
+    junk = theater("verify", f"{name}.jsonl", "--component", f"{name}.theater")
+
+    assert (sound.code, junk.code) == (0, 1)
+    assert sound.out.startswith("sound: ")
+    assert junk.out.startswith("not sound: ")

@@ -190,11 +190,27 @@ def test_a_command_that_fails_exits_1(theater: Theater) -> None:
     assert done.err.splitlines()[1] == "the command exited with status 1"
 
 
-def test_a_command_takes_no_messages(theater: Theater) -> None:
+def test_a_command_takes_no_messages_and_is_not_started(theater: Theater) -> None:
     done = theater("run", "command.wasm", "--request", "1")
 
-    assert done.code == 1
+    assert done.code == 2
     assert "takes no messages" in done.err
+    assert theater("list", "--json").document == []
+
+
+@pytest.mark.parametrize(("guest", "said"), [("refuse-init", "refused: not at all"), ("trap-init", "crashed (trap): ")])
+def test_an_init_that_fails_again_says_why_again(theater: Theater, guest: str, said: str) -> None:
+    first = theater("run", f"{guest}.wasm", "--json").table
+
+    plain = theater("run", "--id", guest, "--request", "1")
+    document = theater("run", "--id", guest, "--json")
+
+    assert (plain.code, document.code) == (1, 1)
+    assert said in plain.err
+    assert "error: " not in plain.err
+    assert [line.split()[0] for line in plain.out.splitlines()] == ["id", "head"]
+    for key in ("refused", "crashed", "replies"):
+        assert document.table[key] == first[key]
 
 
 def test_what_a_guest_logs_goes_to_stderr(theater: Theater) -> None:

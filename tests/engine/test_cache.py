@@ -155,3 +155,14 @@ def test_other_settings_have_other_entries(tmp_path: Path, monkeypatch: pytest.M
     _put(cache)
     monkeypatch.setattr(cache_module, "fingerprint", lambda: "0123456789abcdef")
     assert _get(cache) is None
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
+def test_files_are_their_owners_alone_whatever_the_umask(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        entry = _put(Cache(tmp_path / "cache"))
+    finally:
+        os.umask(before)
+
+    assert {path.stat().st_mode & 0o777 for path in entry.iterdir()} == {0o600}

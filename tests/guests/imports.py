@@ -61,3 +61,20 @@ STDOUT = Import(
   (alias export $streams "output-stream" (type $output-stream))
 """,
 )
+POLL = Import(
+    "wasi:io/poll@0.2.0",
+    "poll",
+    '(param "in" (list (borrow $p))) (result (list u32))',
+    "(param i32 i32 i32)",
+    types='(export "pollable" (type $p (sub resource)))',
+)
+SUBSCRIBE = Import(
+    "wasi:clocks/monotonic-clock@0.2.0",
+    "subscribe-duration",
+    '(param "when" u64) (result (own $p))',
+    "(param i64) (result i32)",
+    types='(export "pollable" (type $p (eq $pollable)))',
+    before="""  (alias export $"wasi:io/poll@0.2.0" "pollable" (type $pollable))
+""",
+)
+"""Needs ``POLL`` before it."""

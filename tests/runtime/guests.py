@@ -1,7 +1,7 @@
 """Guests for the tests of steps, beside those that everybody uses."""
 
 from tests.guests.component import Import, actor
-from tests.guests.imports import LOG, SHUTDOWN, SLEEP, WALL_CLOCK, WASI_RANDOM
+from tests.guests.imports import LOG, POLL, SHUTDOWN, SLEEP, SUBSCRIBE, WALL_CLOCK, WASI_RANDOM
 
 GET_VARIABLE = Import(
     "theater:actor/environment@0.1.0",
@@ -104,6 +104,20 @@ DREAM = actor(
     (call $ok (local.get $body) (local.get $body-len) (global.get $out) (global.get $out-len))""",
 )
 """Logs a random number, sleeps for a second, logs another one, answers with the message's id; the body is its state."""
+
+DOZE = actor(
+    imports=[POLL, SUBSCRIBE, LOG],
+    handle=f"""
+    (i32.store (i32.const 64) (call $subscribe-duration (i64.const 500000000)))
+    (i32.store (i32.const 68) (call $subscribe-duration (i64.const 1000000000)))
+    (call $poll (i32.const 68) (i32.const 1) (i32.const 72))
+    (call $log (i32.const 2) @"half awake")
+    (i32.store (i32.const 68) (call $subscribe-duration (i64.const 1000000000)))
+    (i32.store (i32.const 64) (call $subscribe-duration (i64.const 2000000000)))
+    (call $poll (i32.const 64) (i32.const 2) (i32.const 72))
+    (call $ok {_KEEP} (local.get $body) (local.get $body-len))""",
+)
+"""Sleeps twice for a second, as WASI does it; there are other timers, which it never drops."""
 
 QUIT = actor(
     imports=[SHUTDOWN],

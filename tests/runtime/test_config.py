@@ -148,3 +148,11 @@ def test_a_folder_in_the_files_place_cannot_be_read(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidInput, match="cannot be read"):
         configured(tmp_path)
+
+
+def test_an_empty_home_is_as_good_as_none() -> None:
+    empty, none = read_config(REGISTRY, {"HOME": ""}), read_config(REGISTRY, {})
+
+    assert empty == none
+    assert empty.data_dir.value.endswith("/.local/share/theater")
+    assert empty.file.is_absolute()

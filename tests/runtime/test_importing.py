@@ -6,7 +6,9 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from theater.errors import BadBundle, InvalidInput, StoreError, TheaterError, Unsound
@@ -17,6 +19,7 @@ from theater.model.ports import Append, AppendDone
 from theater.runtime import importing
 from theater.runtime.bundle import write_bundle
 from theater.runtime.importing import import_bundle
+from theater.runtime.loading import HANDLE, RUN
 from theater.store import MemoryBlobStore, MemoryEventStore
 from theater.testing.chains import ChainMaker
 
@@ -54,6 +57,25 @@ def made(first: bytes, *, steps: int = 3, state: str = '{"count":1}') -> ChainMa
         message = {"id": "m", "source": "local", "export": "x", "arguments": [], "seed": ""}
         maker.add("message", "x", json.dumps(message, separators=(",", ":")).encode())
         maker.add("state", "x", json.dumps({"fuel": 1, "state": state}, separators=(",", ":")).encode())
+    return maker
+
+
+MESSAGE = {
+    "id": "m",
+    "source": "local",
+    "export": HANDLE,
+    "arguments": [{"id": "m", "sender": None, "expects-reply": True, "body": "1"}],
+    "seed": "ab" * 32,
+    "state": 6,
+}
+ENGINE = {"name": "wasmtime", "version": "1", "settings": "", "architecture": "x86_64"}
+
+
+def left_open(*, name: str = HANDLE, **changes: object) -> ChainMaker:
+    """A chain whose last step, event 7, was interrupted. What an event says of it may be changed."""
+    maker = made(genesis())
+    maker.add("message", name, json.dumps({**MESSAGE, **changes}).encode())
+    maker.add("log", "stdout", b'{"text":"so far"}')
     return maker
 
 
@@ -137,6 +159,63 @@ def test_nothing_is_kept_of_what_cannot_be(
     assert store.size_events() == 0
     assert store.records() == []
     assert not blobs.has(DIGEST)
+
+
+def test_a_step_that_was_left_open_comes_along(tmp_path: Path, store: MemoryEventStore, blobs: MemoryBlobStore) -> None:
+    maker = left_open()
+
+    record = import_bundle(bundle(tmp_path, maker), store, blobs)
+
+    assert store.head(record.id) == maker.head
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"seed": "zz"}, "its seed"),
+        ({"seed": ""}, "its seed"),
+        ({"seed": "AB" * 32}, "its seed"),
+        ({"export": "a:b/c#d", "name": "a:b/c#d"}, "no export"),
+        ({"name": "another"}, "no export"),
+        ({"arguments": []}, "its arguments"),
+        ({"arguments": [{"id": "m"}]}, "its arguments"),
+        ({"id": "other"}, "its arguments"),
+        ({"state": 4}, "names event 4"),
+        ({"state": None}, "names event None"),
+        ({"export": RUN, "name": RUN, "arguments": [], "state": None}, "a first step"),
+    ],
+)
+def test_a_step_that_was_left_open_and_cannot_be_one_is_refused_by_its_event(
+    tmp_path: Path, store: MemoryEventStore, blobs: MemoryBlobStore, changes: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(Unsound, match=f"event 7: .*{why}") as caught:
+        import_bundle(bundle(tmp_path, left_open(**changes)), store, blobs)
+
+    assert caught.value.data["seq"] == 7
+    assert store.records() == []
+
+
+def test_a_withheld_state_is_not_held_against_the_step_that_was_left_open(
+    tmp_path: Path, store: MemoryEventStore, blobs: MemoryBlobStore
+) -> None:
+    maker = left_open()
+    maker.events[6] = msgspec.structs.replace(maker.events[6], payload=None, salt=None)
+
+    assert import_bundle(bundle(tmp_path, maker), store, blobs).status == "stopped"
+
+
+@pytest.mark.parametrize("detail", [None, {}, {**ENGINE, "name": 1}, {"name": "wasmtime"}])
+def test_an_engine_that_is_not_named_is_refused_by_its_event(
+    tmp_path: Path, store: MemoryEventStore, blobs: MemoryBlobStore, detail: dict[str, object] | None
+) -> None:
+    maker = made(genesis())
+    maker.add("lifecycle", "engine", json.dumps({"by": "runtime", "detail": ENGINE}).encode())
+    maker.add("lifecycle", "engine", json.dumps({"by": "runtime", "detail": detail}).encode())
+
+    with pytest.raises(Unsound, match="event 8: the engine is not named"):
+        import_bundle(bundle(tmp_path, maker), store, blobs)
+
+    assert store.records() == []
 
 
 class FailingStore(MemoryEventStore):

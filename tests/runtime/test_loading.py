@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -182,6 +183,42 @@ def test_what_acts_outside_the_node_is_not_offered(workshop: Workshop, engine: W
 
     with pytest.raises(InvalidComponent, match="vendor:thing/api#boom acts outside the node"):
         loader.bind(program, {"thing": RuntimeGrant()})
+
+
+def loader_where_stdout_is(host_class: HostClass, engine: WasmtimeEngine, desk: Desk) -> Loader:
+    """A loader for which ``get-stdout``, which answers with a resource, is of this class."""
+    capabilities: list[Capability[Grant]] = [
+        dataclasses.replace(
+            each,
+            functions=tuple(
+                dataclasses.replace(function, host_class=host_class) if function.name == "get-stdout" else function
+                for function in each.functions
+            ),
+        )
+        for each in built_in().capabilities.values()
+    ]
+    return Loader(engine, desk.blobs, Registry(capabilities))
+
+
+@pytest.mark.parametrize("host_class", [HostClass.READ, HostClass.BUFFERED])
+def test_what_is_answered_from_the_record_answers_no_resource(
+    engine: WasmtimeEngine, desk: Desk, host_class: HostClass
+) -> None:
+    loader = loader_where_stdout_is(host_class, engine, desk)
+    program = loader.load(desk.put(wat.HANDLE_BOMB)).program
+
+    with pytest.raises(InvalidComponent, match="get-stdout cannot be recorded: a resource cannot be read back"):
+        loader.bind(program, GRANTS)
+
+
+@pytest.mark.parametrize("host_class", [HostClass.DERIVED, HostClass.OUTPUT, HostClass.WAITING])
+def test_what_is_not_answered_from_the_record_may_answer_a_resource(
+    engine: WasmtimeEngine, desk: Desk, host_class: HostClass
+) -> None:
+    loader = loader_where_stdout_is(host_class, engine, desk)
+    program = loader.load(desk.put(wat.HANDLE_BOMB)).program
+
+    assert ("wasi:cli/stdout", "get-stdout") in loader.bind(program, GRANTS)
 
 
 # -- what is no component --------------------------------------------------------------------------------------------

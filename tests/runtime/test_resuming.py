@@ -12,11 +12,11 @@ import pytest
 
 from tests.forgery import Forger
 from tests.guests import wat
-from tests.runtime.guests import CHATTY, DREAM, EAGER
+from tests.runtime.guests import CHATTY, DOZE, DREAM, EAGER
 from tests.runtime.planting import plant
 from tests.runtime.stage import Gate, Stage, Workshop
 from theater.model.event import Event
-from theater.model.payload import CrashedPayload, Message, Payload
+from theater.model.payload import CrashedPayload, Intent, Message, Payload
 from theater.model.ports import ActorRecord
 from theater.runtime.history import payload_of
 from theater.testing.harness import Actor
@@ -40,7 +40,7 @@ def past(workshop: Workshop, folder: Path, text: str, bodies: Sequence[str], **o
         actor = stage.play(text, **options)  # type: ignore[arg-type]  # passed on
         for body in bodies:
             pending = actor.start_request(body)
-            if text == DREAM:
+            for _ in range({DREAM: 1, DOZE: 2}.get(text, 0)):
                 stage.clock.wait_for_timers()
                 stage.clock.advance(1)
             pending.result()
@@ -249,6 +249,23 @@ def test_a_warm_step_that_is_resumed_verifies_as_the_fresh_one_that_it_was(works
 
         numbers = [(each.instance, each.nth) for each in actor.payloads("message") if isinstance(each, Message)]
         assert numbers == [(None, None), (0, 0), (0, 1), (1, 0), (1, 1)]
+        report = actor.verify()
+        assert (report.ok, report.fault) == (True, None)
+
+
+@pytest.mark.parametrize("left", range(6))
+def test_a_warm_step_that_mentions_resources_is_resumed(workshop: Workshop, tmp_path: Path, left: int) -> None:
+    # message, intent, host, log, intent, host, state: each time; the third step is left with its first ones
+    there = past(workshop, tmp_path / "true", DOZE, ["1", "2", "3"], instance="warm")
+    begun = [event.header.seq for event in there.events if event.header.kind == "message"]
+    replant(there, tmp_path / "cut", there.events[: begun[3] + 1 + left])
+
+    with Stage(workshop, tmp_path / "cut") as stage:
+        actor = woken(stage)
+
+        assert actor.status == "running"
+        assert actor.kinds()[-1] == "state"
+        assert actor.payloads("intent") == [Intent([[1]]), Intent([[2, 3]])] * 3
         report = actor.verify()
         assert (report.ok, report.fault) == (True, None)
 

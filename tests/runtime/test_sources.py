@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from theater.errors import InvalidInput, InvalidManifest, NotFound
+from theater.errors import InvalidComponent, InvalidInput, InvalidManifest, NotFound
+from theater.model.ids import Digest
 from theater.model.manifest import MANIFEST_MAX_BYTES, is_name
 from theater.runtime import sources
 from theater.runtime.sources import component_of, read_source
 from theater.store import MemoryBlobStore
 
 MANIFEST = 'name = "counter"\ncomponent = "build/counter.wasm"\n'
-BINARY = b"\0asm a component"
+BINARY = b"\0asm\x0d\0\x01\0 a component"
 DIGEST = hashlib.sha256(BINARY).hexdigest()
 
 
@@ -159,6 +160,16 @@ def test_a_component_lies_relative_to_its_manifest(tmp_path: Path, blobs: Memory
     assert blobs.path(digest).read_bytes() == BINARY
 
 
+def test_what_is_no_component_is_not_kept_and_is_named_as_it_was_given(tmp_path: Path, blobs: MemoryBlobStore) -> None:
+    path = tmp_path / "secrets.wasm"
+    path.write_bytes(b"root:x:0:0")
+
+    with pytest.raises(InvalidComponent, match=f"{path} is not WebAssembly"):
+        component_of(read_source(path), blobs, no_text)
+
+    assert not blobs.has(Digest(hashlib.sha256(path.read_bytes()).hexdigest()))
+
+
 def test_text_is_assembled(tmp_path: Path, blobs: MemoryBlobStore) -> None:
     (tmp_path / "x.wat").write_text("(component)")
 
@@ -187,9 +198,9 @@ def test_a_component_that_is_too_large_is_not_read(
 ) -> None:
     monkeypatch.setattr(sources, "COMPONENT_MAX_BYTES", 100)
     path = tmp_path / f"x.{suffix}"
-    path.write_bytes(b"x" * 100)
+    path.write_bytes(BINARY.ljust(100, b"x"))
     component_of(read_source(path), blobs, assembled)
-    path.write_bytes(b"x" * 101)
+    path.write_bytes(BINARY.ljust(101, b"x"))
 
     with pytest.raises(InvalidInput, match="larger than the 100 bytes that a component may have"):
         component_of(read_source(path), blobs, assembled)

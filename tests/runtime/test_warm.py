@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.guests import wat
-from tests.runtime.guests import DIG, EAGER
+from tests.runtime.guests import DIG, DOZE, EAGER
 from tests.runtime.stage import Stage
 from theater.errors import Crashed, Refused
-from theater.model.payload import Lifecycle, Message, State
+from theater.model.payload import Intent, Lifecycle, Message, State
 from theater.testing.harness import Actor
 
 BY_ONE = '{"by":1}'
@@ -151,6 +151,27 @@ def test_sampling_a_step_that_sleeps_does_not_sleep(stage: Stage) -> None:
     assert pending.result().text == '{"count":1}'
     quiet(stage)
     assert stage.clock.timers == ()
+    assert "hidden-state" not in actor.kinds()
+    assert actor.verify().ok
+
+
+def doze(stage: Stage, actor: Actor) -> None:
+    """One message for DOZE, which sleeps twice."""
+    pending = actor.start_request("1")
+    for _ in range(2):
+        stage.clock.wait_for_timers()
+        stage.clock.advance(1)
+    assert pending.result().text == "1"
+
+
+def test_a_resource_is_named_by_its_step_and_not_by_its_place_in_the_instance(stage: Stage) -> None:
+    actor = stage.play(DOZE, instance="warm")
+    for _ in range(3):
+        doze(stage, actor)
+        quiet(stage)
+
+    assert numbers(actor) == [(0, 0), (0, 1), (0, 2)]
+    assert actor.payloads("intent") == [Intent([[1]]), Intent([[2, 3]])] * 3
     assert "hidden-state" not in actor.kinds()
     assert actor.verify().ok
 

@@ -8,12 +8,16 @@ happened did happen is for a replay to find.
 
 from __future__ import annotations
 
+import re
+
 from theater.errors import Unsound
 from theater.model.commitment import why_not_committed
 from theater.model.event import CLOSING_KINDS, EMPTY, Event, Head
 from theater.model.header import decode_header, event_hash
 from theater.model.ids import ActorId
 from theater.model.payload import HostCall, decode_payload
+
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class ChainChecker:
@@ -24,6 +28,7 @@ class ChainChecker:
         self._head = EMPTY
         self._time_us: int | None = None
         self._message_seq: int | None = None
+        self._message_name = ""
         self._intents: set[int] = set()  # of the open step, which has at most so many events as its limit allows
         self._is_unsound = False
         self.withheld_events = 0
@@ -86,6 +91,8 @@ class ChainChecker:
             return f"it belongs to actor {header.actor}, the chain to {self._actor}"
         if header.prev != self._head.hash:
             return f"it follows {header.prev}, and the event before it is {self._head.hash}"
+        if header.trace is not None and _TRACEPARENT.fullmatch(header.trace) is None:
+            return "its trace is no W3C traceparent"
         if self._time_us is not None and header.time_us < self._time_us:
             return "its time is earlier than that of the event before it"
         return why_not_committed(event) or self._structure_problem(event)
@@ -104,10 +111,13 @@ class ChainChecker:
             if self._message_seq is not None:
                 return f"a step begins, and the one of event {self._message_seq} is not closed"
             self._message_seq = header.seq
+            self._message_name = header.name
             return None
         if self._message_seq is None:
             return f"a '{kind}' event outside of any step"
         if kind in CLOSING_KINDS:
+            if header.name != self._message_name:
+                return f"it closes a step of {self._message_name} under the name {header.name}"
             self._message_seq = None
             self._intents.clear()
         elif kind == "intent":

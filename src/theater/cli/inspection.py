@@ -154,9 +154,9 @@ def _show_findings(findings: _Findings, output: Output) -> None:
     for key, value in manifest.limits.to_manifest().items():
         output.line(f"limit      {key} = {value}")
     for warning in findings.warnings:
-        output.note(f"warning: {warning}", keep="\n")
+        output.note(f"warning: {warning}", has_lines=True)
     for problem in findings.problems:
-        output.note(f"problem: {problem}", keep="\n")
+        output.note(f"problem: {problem}", has_lines=True)
     if not findings.problems:
         output.note("it can be started")
 
@@ -213,7 +213,7 @@ def _show_component(document: dict[str, object], output: Output) -> None:
     output.line(f"size    {document['size']} bytes")
     output.line(f"role    {document['role'] or 'none'}")
     if document["unfit"]:
-        output.note(f"warning: {document['unfit']}", keep="\n")
+        output.note(f"warning: {document['unfit']}", has_lines=True)
     imports, exports = document["imports"], document["exports"]
     assert isinstance(imports, list)
     assert isinstance(exports, list)

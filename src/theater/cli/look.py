@@ -13,7 +13,7 @@ from theater.cli.guest_output import log_text
 from theater.cli.output import cut
 from theater.cli.salient import payload_document, salient
 from theater.cli.session import session_of
-from theater.errors import InvalidJson, NotFound, Unsound
+from theater.errors import InvalidInput, InvalidJson, NotFound, Unsound
 from theater.model.event import Event, Head, Kind
 from theater.model.header import format_time
 from theater.model.json_text import check_json
@@ -32,7 +32,10 @@ def list_actors(context: typer.Context) -> None:
     """List the actors, oldest first."""
     session = session_of(context)
     found: list[tuple[ActorRecord, Head]] = []
-    if session.folder().database.exists():
+    folder = session.folder()
+    if folder.root.exists() and not folder.root.is_dir():
+        raise InvalidInput(f"the data directory {folder.root} is not a folder")
+    if folder.database.exists():
         with session.store() as store:
             found = [(record, store.head(record.id)) for record in store.records()]
     if session.output.json:

@@ -62,15 +62,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Before any engine exists: a fault handler that is put in behind the engine's own takes its traps for crashes.
     if not faulthandler.is_enabled() and sys.__stderr__ is not None:
         faulthandler.enable(sys.__stderr__)
+    is_deaf = sys.stdout is None
     prepare_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     session = Session(os.environ)
     session.output.json = "--json" in _before_dashes(words)  # wanted also where the rest cannot be understood
     try:
+        if is_deaf:  # before anything is done: there is nowhere to say what came of it
+            session.output.note("error: standard output is closed")
+            return Exit.FAILED
         code = _run(words, session)
         session.output.flush()
     except BrokenPipeError:
-        return _without_reader()
+        _abandon_stdout()
+        return Exit.BROKEN_PIPE
+    except OSError as error:  # other errors of the system were reported: this one came from reporting
+        _abandon_stdout()
+        session.output.note(f"error: the output cannot be written: {error.strerror or error}")
+        return Exit.FAILED
     return code
 
 
@@ -100,6 +109,10 @@ def _run(words: list[str], session: Session) -> int:
         return Exit.INTERRUPTED
     except BrokenPipeError:
         raise
+    except SystemExit as left:  # rich's, where whoever read the help went away
+        if isinstance(left.__context__, BrokenPipeError):
+            raise left.__context__ from None
+        return _failed(_bug(left, session), session)
     except OSError as error:  # the machine's trouble or the caller's: no room, no right, no such folder
         return _failed(_of_system(error, session), session)
     except BaseException as error:  # noqa: BLE001 - whatever else it is, it is our bug: it is reported, not shown raw
@@ -111,13 +124,15 @@ def _failed(error: TheaterError, session: Session) -> int:
     output = session.output
     if output.json:
         output.document({"error": {"code": error.code, "message": error.message}})
-    output.note(f"error: {error.message}", keep="\n")
+    output.error(error)
     return exit_of(error)
 
 
 def _usage_error(misuse: typer.TyperException, session: Session) -> int:
     output = session.output
     message = misuse.format_message().removeprefix("Invalid value: ")  # ours name the option themselves
+    if not message:  # no arguments at all: the help, which has been shown, says it
+        return Exit.USAGE
     context: object = getattr(misuse, "ctx", None)
     path = context.command_path if isinstance(context, typer.Context) else getattr(context, "command_path", "theater")
     if output.json:
@@ -129,7 +144,7 @@ def _usage_error(misuse: typer.TyperException, session: Session) -> int:
 
 def _of_system(error: OSError, session: Session) -> InvalidInput:
     if session.verbose:
-        session.output.note("".join(traceback.format_exception(error)), keep="\n")
+        session.output.note("".join(traceback.format_exception(error)), has_lines=True)
     where = f"{error.filename}: " if error.filename is not None else ""
     return InvalidInput(f"{where}{error.strerror or error}")
 
@@ -137,7 +152,7 @@ def _of_system(error: OSError, session: Session) -> InvalidInput:
 def _bug(error: BaseException, session: Session) -> InternalError:
     text = "".join(traceback.format_exception(error))
     if session.verbose:
-        session.output.note(text, keep="\n")
+        session.output.note(text, has_lines=True)
     last = traceback.format_exception_only(error)[-1].strip()
     hint = "" if session.verbose else "; repeat the command with -v"
     return InternalError(f"this is a bug in Theater, {last}{hint} and report it with what it prints")
@@ -147,10 +162,9 @@ def _before_dashes(words: Sequence[str]) -> Sequence[str]:
     return words[: words.index("--")] if "--" in words else words
 
 
-def _without_reader() -> int:
-    """Whoever read our output went away: nothing more can be said, and the interpreter shall not try to at its end."""
+def _abandon_stdout() -> None:
+    """Nothing more can be said there, and the interpreter shall not try to at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     with contextlib.suppress(OSError, ValueError):
         os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
-    return Exit.BROKEN_PIPE

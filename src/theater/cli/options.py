@@ -32,10 +32,14 @@ class Texts:
                 if self.is_stdin_read:
                     raise typer.BadParameter(f"{option} -: standard input was read already")
                 self.is_stdin_read = True
+                if sys.stdin is None:
+                    raise typer.BadParameter(f"{option} -: standard input is closed")
                 return decode_json_bytes(sys.stdin.buffer.read(JSON_MAX_BYTES + 1), max_bytes=JSON_MAX_BYTES).strip()
             check_json(text, max_bytes=JSON_MAX_BYTES)
         except InvalidJson as error:
             raise typer.BadParameter(f"{option} {text[:80]}: {error.message}") from error
+        except OSError as error:
+            raise typer.BadParameter(f"{option} -: standard input cannot be read: {error.strerror}") from error
         return text
 
 

@@ -6,6 +6,7 @@ are written as they are, and a table's cells are ``Text``.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,11 +19,19 @@ from rich.table import Table
 from rich.text import Text
 
 from theater.cli.safe import safe, safe_json
+from theater.errors import TheaterError
 
 PIPE_COLUMNS = 200
 """Where a line that is cut to the width is cut when there is no terminal to take the width from."""
 
 _STATUS_STYLES = {"running": "green", "paused": "yellow", "stopped": "dim", "crashed": "red"}
+
+_STDERR = 2
+_INDENT = "    "
+
+# The messages of these are texts of several lines. One of any other error has a line end only where a name or a value
+# in it has one.
+_CODES_WITH_LINES = frozenset({"build-failed", "compile-failed", "denied", "internal", "invalid-component"})
 
 _encode = msgspec.json.Encoder().encode
 
@@ -44,19 +53,27 @@ class Output:
         """How much of a line is shown where only a part is."""
         return Console(file=sys.stdout).width if sys.stdout.isatty() else PIPE_COLUMNS
 
-    def line(self, text: str = "", *, keep: str = "") -> None:
+    def line(self, text: str = "") -> None:
         """A line of the result."""
         self._finish_line(sys.stdout)
-        sys.stdout.write(safe(text, keep=keep) + "\n")
+        sys.stdout.write(safe(text) + "\n")
 
-    def note(self, text: str, *, keep: str = "") -> None:
-        """A line for whoever watches."""
+    def note(self, text: str, *, has_lines: bool = False) -> None:
+        """A line for whoever watches; with ``has_lines`` more of them, all but the first indented.
+
+        So whatever the text holds, a line that begins at the margin is one of ours.
+        """
         if sys.stdout.isatty():
             self._finish_line(sys.stdout)  # the same terminal, most likely; in a pipe stdout is left as it is
         sys.stdout.flush()
         self._finish_line(sys.stderr)
-        sys.stderr.write(safe(text, keep=keep) + "\n")
+        shown = safe(text.rstrip("\n"), keep="\n\t").replace("\n", "\n" + _INDENT) if has_lines else safe(text)
+        sys.stderr.write(shown + "\n")
         sys.stderr.flush()
+
+    def error(self, error: TheaterError) -> None:
+        """What went wrong."""
+        self.note(f"error: {error.message}", has_lines=error.code in _CODES_WITH_LINES)
 
     def ask(self, question: str) -> str:
         """What a person types in answer. Only where ``is_interactive``."""
@@ -135,10 +152,22 @@ class Output:
 
 def prepare_streams() -> None:
     """A text never fails to be written: not in a pipe, which gets UTF-8, and not on a terminal that cannot show it."""
+    _fill_standard_descriptors()
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - for good
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             encoding = None if stream.isatty() else "utf-8"
             stream.reconfigure(encoding=encoding, errors="backslashreplace")
+
+
+def _fill_standard_descriptors() -> None:
+    """Where 0, 1 or 2 was closed by whoever started us, let no file of ours get that number: others write to these."""
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    while descriptor <= _STDERR:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+    os.close(descriptor)
 
 
 def cut(text: str, columns: int) -> str:

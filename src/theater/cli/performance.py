@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from dataclasses import dataclass, field
 
 import msgspec
+import typer
 
 from theater.cli.exits import Exit, exit_of
 from theater.cli.guest_output import log_text
 from theater.cli.session import Session
-from theater.errors import Crashed, InvalidInput, Refused, TheaterError
+from theater.errors import Crashed, InvalidInput, NotRunning, Refused, TheaterError
 from theater.model.crash import Crash
+from theater.model.event import CLOSING_KINDS
 from theater.model.ids import ActorId
-from theater.model.payload import Log
+from theater.model.payload import CrashedPayload, Log, RefusedPayload
 from theater.runtime.history import payload_of
 from theater.runtime.letter import Reply
 from theater.runtime.runtime import ActorRef, Runtime
-from theater.runtime.sources import Source
+from theater.runtime.sources import Source, component_of
 
+_DURABLE_ROUNDS = 2000
+_DURABLE_ROUND_S = 0.002
 _SAID_MAX = 64 * 1024  # a traceback is the end of what was written, and crashes keep 8 KiB of it
 
 
@@ -87,6 +93,8 @@ class _Performance:
             self._id = self._actor.id
             return
         assert order.source is not None
+        if order.items:
+            await asyncio.to_thread(self._refuse_command, order.source)
         try:
             with self._output.working("compiling and starting"):
                 self._actor = await self._runtime.spawn(
@@ -115,9 +123,6 @@ class _Performance:
         assert actor is not None
         if self._is_over:
             return
-        if items and actor.role == "command":
-            self._note(InvalidInput("a command takes no messages: leave out --request and --send"), None)
-            return
         for number, item in enumerate(items):
             failure: TheaterError | None = None
             reply: Reply | None = None
@@ -132,6 +137,12 @@ class _Performance:
                 self._note(failure, number)
                 if not isinstance(failure, Refused):
                     return
+
+    def _refuse_command(self, source: Source) -> None:
+        node = self._runtime.node
+        digest = component_of(source, node.blobs, node.engine.assemble)
+        if node.loader.load(digest).role == "command":
+            raise typer.BadParameter("a command takes no messages: leave out --request and --send")
 
     def end(self) -> None:
         """The id and the head, whatever happened."""
@@ -160,10 +171,39 @@ class _Performance:
         if status in ("stopped", "crashed"):
             self._output.note(f"it was {status}: restarted from its last committed state")
             await reference.restart()
+            await self._watch_start(reference)
         elif status == "paused":
             self._output.note("it was paused: resumed")
             await reference.resume()
         return reference
+
+    async def _watch_start(self, reference: ActorRef) -> None:
+        """An actor without a state begins with ``init`` again, which may fail again. Nobody else is told why."""
+        with contextlib.suppress(NotRunning):
+            await reference.resume()  # changes nothing, and comes after the step that is running
+        for _ in range(_DURABLE_ROUNDS):
+            if self._runtime.store.head(reference.id) == reference.head:
+                break
+            await asyncio.to_thread(self._runtime.store.flush)
+            await asyncio.sleep(_DURABLE_ROUND_S)
+        self._actor, self._id = reference, reference.id
+        start = self._shown
+        self._show_output()
+        for event in self._runtime.store.events(reference.id, start=start):
+            if event.header.kind not in CLOSING_KINDS:
+                continue
+            match payload_of(event):
+                case RefusedPayload() as refused:
+                    self._note(Refused(refused.text), None)
+                    self._is_over = True
+                case CrashedPayload() as crashed:
+                    crash = Crash(
+                        crashed.reason, crashed.code or "", crashed.message or "", backtrace=crashed.backtrace or ""
+                    )
+                    self._note(Crashed(f"crashed ({crash.reason})", crash=crash), None)
+                    self._is_over = True
+                case _:
+                    pass
 
     def _is_command(self) -> bool:
         return self._actor is not None and self._actor.role == "command"
@@ -200,7 +240,7 @@ class _Performance:
             case Refused():
                 self.bill.refused.append({"message_index": number, "message": error.message})
                 what = "" if self._is_command() else "refused: "
-                self._output.note(f"{what}{error.message}", keep="\n\t")
+                self._output.note(f"{what}{error.message}")
             case Crashed():
                 crash = error.data.get("crash")
                 assert isinstance(crash, Crash)
@@ -208,9 +248,9 @@ class _Performance:
                 self.bill.crashed = {"message_index": number, "reason": crash.reason, "message": message}
                 if message.strip() in self._said:  # a traceback that has just been shown need not be shown again
                     message = message.strip().rsplit("\n", 1)[-1]
-                self._output.note(f"crashed ({crash.reason}): {message}", keep="\n\t")
+                self._output.note(f"crashed ({crash.reason}): {message}", has_lines=True)
                 if self._session.verbose and crash.backtrace:
-                    self._output.note(crash.backtrace, keep="\n\t")
+                    self._output.note(crash.backtrace, has_lines=True)
             case _:
                 self.bill.error = {"code": error.code, "message": error.message}
-                self._output.note(f"error: {error.message}", keep="\n")
+                self._output.error(error)

@@ -92,8 +92,8 @@ class Cache:
         )
         fresh = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self.folder))
         try:
-            (fresh / _CODE).write_bytes(code)
-            (fresh / _FACTS).write_bytes(msgspec.json.encode(facts))
+            _write_private(fresh / _CODE, code)
+            _write_private(fresh / _FACTS, msgspec.json.encode(facts))
             self._move_in(fresh, self.folder / self._key(digest))
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -143,6 +143,13 @@ def _has_facts(file: BufferedReader, facts: Facts) -> bool:
         return is_whole and hashlib.file_digest(file, "sha256").hexdigest() == facts.sha256
     except OSError:
         return False
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    """A new file that is its owner's alone, whatever the umask."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(data)
 
 
 def _check_private(folder: Path) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 import wasmtime
 from wasmtime import component
 
+from theater.engine import rlimits
 from theater.engine.settings import make_config
 
 OUTPUT_MAX_BYTES = 1 << 30
@@ -51,10 +52,10 @@ class Refused(Exception):
 
 
 def _limit(memory_bytes: int, cpu_s: int) -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (OUTPUT_MAX_BYTES, OUTPUT_MAX_BYTES))
+    rlimits.take(resource.RLIMIT_CORE, 0, 0)
+    rlimits.take(resource.RLIMIT_AS, memory_bytes, memory_bytes)
+    rlimits.take(resource.RLIMIT_CPU, cpu_s, cpu_s + 1)
+    rlimits.take(resource.RLIMIT_FSIZE, OUTPUT_MAX_BYTES, OUTPUT_MAX_BYTES)
 
 
 def _compile(data: bytes) -> bytes:

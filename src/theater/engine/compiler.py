@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from theater.engine import compile_child
+from theater.engine import compile_child, rlimits
 from theater.errors import CompileFailed, InternalError
 
 MEMORY_MAX_BYTES = 2 << 30
@@ -49,8 +50,8 @@ class Compiler:
         wall_max_s: float = WALL_MAX_S,
     ) -> None:
         self._scratch = scratch
-        self._memory_max_bytes = memory_max_bytes
-        self._cpu_max_s = cpu_max_s
+        self._memory_max_bytes = rlimits.allowed(resource.RLIMIT_AS, memory_max_bytes)
+        self._cpu_max_s = rlimits.allowed(resource.RLIMIT_CPU, cpu_max_s)
         self._wall_max_s = wall_max_s
         self._lock = threading.Lock()
 

@@ -19,6 +19,23 @@ KINDS: tuple[str, ...] = get_args(Kind)
 CLOSING_KINDS: frozenset[str] = frozenset({"state", "refused", "crashed"})
 """A step begins with ``message`` and is closed by exactly one of these."""
 
+LIFECYCLE_NAMES: frozenset[str] = frozenset(
+    {
+        "started",
+        "stopped",
+        "paused",
+        "resumed",
+        "restarted",
+        "upgraded",
+        "engine",
+        "supervised",
+        "child-exited",
+        "hidden-state",
+        "erased",
+    }
+)
+"""What a ``lifecycle`` event may be called. Names only grow."""
+
 NO_HASH = Digest("0" * 64)
 """``prev`` of the first event of a chain."""
 

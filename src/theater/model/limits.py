@@ -89,6 +89,18 @@ _CEILINGS: dict[str, float] = {
     "mailbox": 1_000_000,
 }
 
+# Below these an actor could not take a single step. Others may be 0: there is none of what they bound then.
+_FLOORS: dict[str, float] = {
+    "memory": 2**16,  # one page
+    "fuel": 1,
+    "deadline": 1e-6,
+    "mailbox": 1,
+    "state": 1,
+    "message": 1,
+    "reply": 1,
+    "events-per-step": 1,
+}
+
 
 def parse_limits(table: Mapping[str, object]) -> Limits:
     """Limits from a manifest's ``[limits]``; what is not named has its default.
@@ -105,6 +117,9 @@ def parse_limits(table: Mapping[str, object]) -> Limits:
             value = parse(raw)
         except InvalidInput as error:
             raise InvalidManifest(f"[limits] {key}: {error}") from error
+        least = _FLOORS.get(key, 0)
+        if value < least:
+            raise InvalidManifest(f"[limits] {key}: {raw!r} is too little: it must be at least {show(least)}")
         top = _CEILINGS.get(key)
         if top is not None and value > top:
             raise InvalidManifest(

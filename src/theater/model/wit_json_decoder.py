@@ -37,7 +37,6 @@ EXACT_MAX: Final = 2**53
 _NOT_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _WIDE_DIGITS_MAX = 20  # of -9223372036854775808 and of 18446744073709551615
 CACHED_TYPES_MAX = 4096  # more than the functions of many components have between them
-_RESOURCE_MAX = 2**32 - 1
 
 _RANGES: Final = {
     "s8": (-(2**7), 2**7 - 1),
@@ -86,7 +85,7 @@ def decoder(of: Type) -> Decode:
     It raises ``Mismatch``, a ``ValueError``, for anything that the encoder of the type does not give.
 
     Raises:
-        ValueError: the type cannot cross the boundary.
+        ValueError: the type cannot cross the boundary, or has a resource in it.
     """
     match of:
         case Primitive():
@@ -108,7 +107,7 @@ def decoder(of: Type) -> Decode:
         case Flags(names=names):
             return _flags_decoder(names)
         case Handle():
-            return _integer_decoder(1, _RESOURCE_MAX)
+            raise ValueError("a resource cannot be read back")
         case Unsupported(what=what):
             raise ValueError(f"{what} cannot be written down")
         case _:

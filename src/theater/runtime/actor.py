@@ -19,41 +19,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from theater.errors import MailboxFull, NotRunning, StoreError, TheaterError
-from theater.model.crash import UNREPRODUCIBLE, Crash
-from theater.model.event import Event, Head, Kind
-from theater.model.execution import Closed, Engine, Instance
-from theater.model.payload import CrashedPayload, Lifecycle, Message, encode_payload
+from theater.errors import InternalError, MailboxFull, NotRunning, StoreError, TheaterError
+from theater.model.crash import UNREPRODUCIBLE, Crash, cut
+from theater.model.event import EMPTY, Event, Head, Kind
+from theater.model.execution import Closed, Engine
+from theater.model.payload import CrashedPayload, Message, encode_payload
 from theater.model.ports import ActorRecord, Clock, Entropy, Status
 from theater.model.randomness import SEED_BYTES
 from theater.runtime.anatomy import Anatomy
 from theater.runtime.appender import Appender
+from theater.runtime.delivery import own_copy
 from theater.runtime.letter import Letter, nobody
+from theater.runtime.life import CHANGES_FROM, LIVING, Control, Memory, lifecycle, status_after
 from theater.runtime.loading import HANDLE, INIT, RUN
+from theater.runtime.mishap import report
 from theater.runtime.outcome import Outcome, answer_of, conclude
 from theater.runtime.step import Step
 from theater.runtime.tape import Playing, Recording, Resuming
-from theater.runtime.warm import Warm, WarmKeeper
-
-_LIVING: tuple[Status, ...] = ("running", "paused")
-_CHANGES_FROM: dict[str, tuple[Status, ...]] = {
-    "paused": ("running",),
-    "resumed": ("paused",),
-    "stopped": ("running", "paused", "crashed"),
-    "restarted": ("running", "paused", "stopped", "crashed"),
-}
-"""What a person may do to an actor, by what it is."""
-
-
-@dataclass(slots=True)
-class Memory:
-    """Where its history left off."""
-
-    state: str | None
-    state_seq: int | None
-    next_instance: int
-    first_steps: int
-    """How often a first step was begun while there is no state."""
+from theater.runtime.warm import Warm, WarmKeeper, survivor
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +88,9 @@ class Actor:
         self._mailbox: deque[Letter] = deque()
         self._step: Step | None = None
         self._warm = WarmKeeper(memory.next_instance)
-        self._controls: deque[Callable[[], None]] = deque()
+        self._controls: deque[Control] = deque()
         self._idle = threading.Condition(self._lock)
+        self._is_shut = False
         self._is_leaving = False
         self._committed = memory.state_seq, memory.state
         appender.when_failed(self._chain_failed)
@@ -124,6 +108,16 @@ class Actor:
         return self._record.status
 
     @property
+    def failure(self) -> StoreError | None:
+        """Why its chain can no longer be written by this actor, if so: it will never do anything again."""
+        return self._appender.failure
+
+    @property
+    def is_born(self) -> bool:
+        """Whether its first events are durable."""
+        return self._appender.durable != EMPTY
+
+    @property
     def head(self) -> Head:
         """The last event of its chain, durable or not."""
         return self._appender.head
@@ -137,15 +131,17 @@ class Actor:
         """Put a letter into the mailbox.
 
         Raises:
-            NotRunning: it is stopped or crashed.
+            NotRunning: it is stopped or crashed, or the runtime is closing.
             MailboxFull: as many letters wait as its manifest allows.
             StoreError: its chain can no longer be written.
         """
         with self._lock:
             if self._appender.failure is not None:
-                raise self._appender.failure
-            if self.status not in _LIVING:
-                raise NotRunning(f"actor {self._record.name!r} is {self.status}: it takes no messages")
+                raise own_copy(self._appender.failure)
+            if self._is_shut:
+                raise self._not_running("closed")
+            if self.status not in LIVING:
+                raise self._not_running(self.status)
             if len(self._mailbox) >= self.anatomy.limits.mailbox:
                 raise MailboxFull(
                     f"the mailbox of {self._record.name!r} is full ({self.anatomy.limits.mailbox} letters); try again"
@@ -156,18 +152,40 @@ class Actor:
     def control(self, verb: str, status: Status, *, by: str, done: Callable[[TheaterError | None], None]) -> None:
         """Pause, resume, stop or restart it, between two steps; ``done`` hears when that is durable.
 
-        What it is already is nothing to do; ``done`` hears ``NotRunning`` where it cannot be done as it is.
+        What it is already is nothing to do; ``done`` hears ``NotRunning`` where it cannot be done as it is, or the
+        runtime is closing.
         """
         with self._lock:
-            self._controls.append(lambda: self._change(verb, status, by=by, done=done))
+            if self._is_shut:
+                done(self._not_running("closed", "goes on when it is woken up"))
+                return
+            self._controls.append(Control(lambda: self._change(verb, status, by=by, done=done), done))
             self._advance()
+
+    def enter(self) -> None:
+        """Write the first events of a new actor and the row by which it is found. Whoever does has it in hand."""
+        self._appender.commit(None, lifecycle("started", "runtime", None), record=self._record)
 
     def terminate(self, reason: str) -> None:
         """End the step that is running, if any; it closes as ``terminated``."""
         with self._lock:
-            step = self._step
+            step = self._step if not self._is_shut else None
         if step is not None:
             step.kill(Crash("terminated", message=reason))
+
+    def shut(self) -> None:
+        """The runtime is closing: take no more letters and controls. What it has begun and accepted may go on.
+
+        Controls that wait are answered, and so are the letters that would wait until a paused actor is resumed.
+        """
+        with self._lock:
+            self._is_shut = True
+            if self.status != "running":
+                self._refuse_waiting("closed")
+            asked = [control.refused for control in self._controls if control.refused is not None]
+            self._controls = deque(control for control in self._controls if control.refused is None)
+            for refused in asked:
+                refused(self._not_running("closed", "did not get to this"))
 
     def leave(self) -> None:
         """The process is about to end: begin nothing more, and leave the step that is running open, to be resumed.
@@ -176,14 +194,16 @@ class Actor:
         """
         with self._lock:
             self._is_leaving = True
-            step = self._step
             self._refuse_waiting("closed")
+            step = self._step
         if step is not None:
             self._appender.commit(None, attempt=0 if step.is_resumed else None)
             step.kill(Crash("terminated", message="the runtime was closed"))
 
     def wait_durable(self, timeout_s: float) -> bool:
         """Wait until everything that is in its chain now is durable. False where that took longer, or never will be."""
+        if self._appender.is_settled:
+            return self._appender.failure is None
         durable: list[bool] = []
         done = threading.Event()
 
@@ -194,6 +214,11 @@ class Actor:
 
         self._appender.commit(heard)
         return done.wait(timeout_s) and durable[0]
+
+    def flush(self) -> None:
+        """Let what is in its chain become durable now, and do not wait for it."""
+        if not self._appender.is_settled:
+            self._appender.commit()
 
     def wait_idle(self, timeout_s: float) -> bool:
         """Wait until no step is running. False where that took longer."""
@@ -211,11 +236,11 @@ class Actor:
         def change() -> None:
             self._drop_warm()
             self._record = replace(self._record, has_hidden_state=True)
-            self._appender.commit(None, _lifecycle("hidden-state", "runtime", detail), record=self._record)
+            self._appender.commit(None, lifecycle("hidden-state", "runtime", detail), record=self._record)
 
         with self._lock:
             if not self._record.has_hidden_state:
-                self._controls.append(change)
+                self._controls.append(Control(change))
                 self._advance()
 
     # -- steps -------------------------------------------------------------------------------------------------------
@@ -262,7 +287,7 @@ class Actor:
             else:
                 self._run(step)
 
-        self._appender.commit(begin, _lifecycle("resumed", "runtime", {"step": message.header.seq}), attempt=1)
+        self._appender.commit(begin, lifecycle("resumed", "runtime", {"step": message.header.seq}), attempt=1)
 
     def close_open_step(self, crash: Crash, export: str) -> None:
         """Close a step that will not be run again, without running it."""
@@ -276,10 +301,19 @@ class Actor:
         if self._is_leaving:
             return
         while self._step is None and self._controls:
-            self._controls.popleft()()
-        if self._step is not None or not self._mailbox or self.status != "running" or self._appender.failure:
-            return
-        self._begin(self._mailbox.popleft())
+            self._controls.popleft().apply()
+        while self._step is None and self._mailbox and self.status == "running" and not self._appender.failure:
+            letter, before = self._mailbox.popleft(), self._appender.head
+            try:
+                self._begin(letter)
+            except Exception as error:  # noqa: BLE001 - a bug of ours is the asker's error and not its silence
+                report(error)
+                self._step = None
+                self._drop_warm()
+                if self._appender.head == before:
+                    letter.done(InternalError(f"the step could not be begun: {error!r}"))
+                else:  # its message is in the chain
+                    self._close_as_internal(letter, error)
 
     def _begin(self, letter: Letter) -> None:
         if letter.export != HANDLE:
@@ -312,6 +346,8 @@ class Actor:
         """The step is left open in the chain: nothing of it has happened yet, and it will be resumed."""
         with self._lock:
             self._step = None
+            if step.warm is not None:
+                self._warm.give_back(step.warm, None)
             self._idle.notify_all()
         step.letter.done(NotRunning("the runtime was closed in mid-step; the step goes on when the actor is woken up"))
 
@@ -319,6 +355,13 @@ class Actor:
         if self._is_leaving and closed.crash is not None and closed.crash.reason == "terminated":
             self._leave(step)
             return
+        try:
+            self._conclude(step, closed)
+        except Exception as error:  # noqa: BLE001 - a bug of ours must leave nobody waiting
+            report(error)
+            self._break_off(step, error)
+
+    def _conclude(self, step: Step, closed: Closed) -> None:
         is_command = self.anatomy.loaded.role == "command"
         outcome = conclude(closed, step.boundary, is_command=is_command, state=step.state, limits=self.anatomy.limits)
         context = step.boundary.context
@@ -326,39 +369,69 @@ class Actor:
         last: list[tuple[Kind, str, bytes]] = [(outcome.kind, step.letter.export, encode_payload(outcome.payload))]
         with self._lock:
             if step.warm is not None:
-                self._warm.give_back(step.warm, _survivor(closed, outcome))
+                self._warm.give_back(step.warm, survivor(closed, outcome))
             before = self._record
-            status = _status_after(before.status, step.letter, outcome, shutdown=shutdown, is_command=is_command)
+            status = status_after(before.status, step.letter, outcome, shutdown=shutdown, is_command=is_command)
             if status != before.status:
                 self._record = replace(before, status=status)
                 if status == "stopped":
                     detail: dict[str, object] = {"reason": "refused-init" if outcome.refusal is not None else "normal"}
                     if shutdown:
                         detail["value"] = context.value
-                    last.append(_lifecycle("stopped", "runtime", detail))
+                    last.append(lifecycle("stopped", "runtime", detail))
             closing, *_ = self._appender.commit(
                 lambda failure, made: self._answer(step, outcome, made[0], failure, shutdown=shutdown),
                 *last,
                 record=self._record if self._record is not before else None,
                 attempt=0 if step.is_resumed else None,
-                hurry=False,  # we are on a thread of the engine's, which flushes the store before it waits
+                hurry=not step.is_begun,  # a thread of the engine's flushes the store before it waits; others do not
             )
+            step.is_concluded = True
             if outcome.changed:
                 self._memory.state = outcome.state
                 self._memory.state_seq = closing.header.seq
             if step.recording.emitted is not None and not _ended_from_outside(outcome):
                 self._sample(step, outcome)
             self._step = None
-            if status not in _LIVING:
+            if status not in LIVING:
                 self._drop_warm()
                 self._refuse_waiting()
             self._advance()
             self._idle.notify_all()
 
+    def _break_off(self, step: Step, error: Exception) -> None:
+        """We failed to conclude the step: it ends as ``internal``, unless that was behind its end."""
+        with self._lock:
+            if self._step is step:
+                self._step = None
+            if not step.is_concluded:
+                self._drop_warm()
+                self._close_as_internal(step.letter, error)
+            self._advance()
+            self._idle.notify_all()
+
+    def _close_as_internal(self, letter: Letter, error: Exception) -> None:
+        """Close the step that is open in the chain, by our own fault. The lock is held."""
+        told = InternalError(f"the step ended by a bug of Theater: {error!r}", reason="internal")
+        payload = CrashedPayload(reason="internal", fuel=0, message=cut(repr(error)))
+        self._record = replace(self._record, status="crashed")
+        try:
+            self._appender.commit(
+                lambda failure, _: letter.done(failure or told),
+                ("crashed", letter.export, encode_payload(payload)),
+                record=self._record,
+                attempt=0,
+            )
+        except Exception as again:  # noqa: BLE001 - then nothing is recorded, but the asker hears of it
+            report(again)
+            letter.done(told)
+        self._refuse_waiting()
+
     def _finish(self, step: Step, failure: StoreError) -> None:
         with self._lock:
             if self._step is step:
                 self._step = None
+            self._advance()
             self._idle.notify_all()
         step.letter.done(failure)
 
@@ -392,14 +465,14 @@ class Actor:
     def _change(self, verb: str, status: Status, *, by: str, done: Callable[[TheaterError | None], None]) -> None:
         before = self.status
         if before == status and verb != "restarted":
-            done(self._appender.failure)
+            self._appender.commit(lambda failure, _: done(failure))  # it may be so since a moment ago, and not durable
             return
-        if before not in _CHANGES_FROM[verb]:
+        if before not in CHANGES_FROM[verb]:
             done(NotRunning(f"actor {self._record.name!r} is {before}, so it cannot be {verb}; restart it first"))
             return
         self._record = replace(self._record, status=status)
-        self._appender.commit(lambda failure, _: done(failure), _lifecycle(verb, by, None), record=self._record)
-        if status not in _LIVING:
+        self._appender.commit(lambda failure, _: done(failure), lifecycle(verb, by, None), record=self._record)
+        if status not in LIVING:
             self._drop_warm()
             self._refuse_waiting()
         elif verb == "restarted" and self._memory.state is None:
@@ -413,32 +486,13 @@ class Actor:
             letter.done(failure)
 
     def _refuse_waiting(self, what: str | None = None) -> None:
-        """Answer the requests that wait; what expects no answer keeps its place for a restart."""
-        error = NotRunning(f"actor {self._record.name!r} is {what or self.status}: it did not get to this message")
-        requests = [letter for letter in self._mailbox if letter.expects_reply]
-        self._mailbox = deque(letter for letter in self._mailbox if not letter.expects_reply)
-        for letter in requests:
-            letter.done(error)
+        """Answer all that wait: a mailbox is nothing that lasts."""
+        letters, self._mailbox = self._mailbox, deque()
+        for letter in letters:
+            letter.done(self._not_running(what or self.status, "did not get to this message"))
 
-
-def _lifecycle(verb: str, by: str, detail: dict[str, object] | None) -> tuple[Kind, str, bytes]:
-    return "lifecycle", verb, encode_payload(Lifecycle(by=by, detail=detail))
-
-
-def _status_after(before: Status, letter: Letter, outcome: Outcome, *, shutdown: bool, is_command: bool) -> Status:
-    if outcome.kind == "crashed":
-        return "crashed"
-    if shutdown or is_command or (outcome.kind == "refused" and letter.export != HANDLE):
-        return "stopped"
-    return before
-
-
-def _survivor(closed: Closed, outcome: Outcome) -> Instance | None:
-    """The instance, unless the step crashed: then nobody knows what it holds."""
-    if closed.instance is not None and outcome.kind == "crashed":
-        closed.instance.close()
-        return None
-    return closed.instance
+    def _not_running(self, what: str, so: str = "takes no messages") -> NotRunning:
+        return NotRunning(f"actor {self._record.name!r} is {what}: it {so}")
 
 
 def _ended_from_outside(outcome: Outcome) -> bool:

@@ -19,9 +19,12 @@ from theater.errors import StoreError
 from theater.model.event import Event, Head, Kind
 from theater.model.ids import ActorId
 from theater.model.ports import ActorRecord, Append, Appended, Clock, Entropy, EventStore
+from theater.runtime.mishap import report
 
 OnDurable = Callable[[StoreError | None, list[Event]], None]
 """Hears why it failed, or None, and the events that its commit itself made."""
+
+_Batch = tuple[Append, Callable[[Appended | StoreError], None]]
 
 FLUSH_AFTER_US = 100_000
 FLUSH_AFTER_EVENTS = 256
@@ -65,6 +68,17 @@ class Appender:
         """Why nothing more can be appended, if so."""
         return self._failure
 
+    @property
+    def durable(self) -> Head:
+        """The last event that is known to be durable."""
+        return self._durable
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing that was added waits to become durable, and nobody to hear of it."""
+        with self._lock:
+            return not (self._is_under_way or self._is_wanted or self._pending or self._waiting)
+
     def add(self, kind: Kind, name: str, payload: bytes) -> Event:
         """Put an event at the chain's end. It becomes durable with the next commit, or soon by itself."""
         with self._lock:
@@ -104,7 +118,7 @@ class Appender:
             if on_durable is not None:
                 on_durable(failure, events)
         elif batch is not None:
-            self._store.append(*batch, hurry=hurry)
+            self._hand_over(batch, hurry=hurry)
         return events
 
     def reach(self, time_us: int) -> int:
@@ -137,7 +151,7 @@ class Appender:
         self._head = Head(event.header.seq, event.hash)
         return event
 
-    def _take(self) -> tuple[Append, Callable[[Appended | StoreError], None]] | None:
+    def _take(self) -> _Batch | None:
         """The next batch, if one is wanted and none is under way. The lock is held."""
         if self._is_under_way or not self._is_wanted:
             return None
@@ -167,8 +181,22 @@ class Appender:
                 batch = self._take()
         failure = result if isinstance(result, StoreError) else None
         for on_durable, made in waiting:
-            on_durable(failure, made)
+            try:
+                on_durable(failure, made)
+            except Exception as error:  # noqa: BLE001 - the others hear it all the same, and the chain goes on
+                report(error)
         if failure is not None and self._when_failed is not None:
-            self._when_failed(failure)
+            try:
+                self._when_failed(failure)
+            except Exception as error:  # noqa: BLE001 - nobody is left who could hear of it
+                report(error)
         if batch is not None:
-            self._store.append(*batch, hurry=False)  # this thread is writing, and looks again before it stops
+            self._hand_over(batch, hurry=False)  # this thread is writing, and looks again before it stops
+
+    def _hand_over(self, batch: _Batch, *, hurry: bool) -> None:
+        append, done = batch
+        try:
+            self._store.append(append, done, hurry=hurry)
+        except Exception as error:  # noqa: BLE001 - a bug of ours, and everybody who waits must hear of it
+            report(error)
+            done(StoreError(f"the store did not take a batch: {error!r}; this is a bug of Theater"))

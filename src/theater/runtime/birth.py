@@ -18,15 +18,14 @@ from theater.model.ids import Digest, root_actor_id
 from theater.model.manifest import Manifest
 from theater.model.payload import BOUNDARY, EngineFacts, Genesis, Lifecycle, encode_payload
 from theater.model.ports import ActorRecord
-from theater.runtime.actor import Actor, Memory, Sampler
+from theater.runtime.actor import Actor, Sampler
 from theater.runtime.anatomy import Anatomy, anatomy_of
 from theater.runtime.appender import Appender
 from theater.runtime.history import OpenStep, left_off, payload_of, read_genesis
 from theater.runtime.letter import Letter, nobody
+from theater.runtime.life import LIVING, Memory
 from theater.runtime.node import Node
 from theater.runtime.permissions import Permissions, decide, decide_again
-
-_LIVING = ("running", "paused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ def permissions_of(node: Node, manifest: Manifest, allowed: Sequence[str] = ()) 
 
 def free_name(node: Node, name: str) -> str:
     """``name``, or ``name-2`` and so on where a living actor has it."""
-    taken = {record.name for record in node.store.records() if record.status in _LIVING}
+    taken = {record.name for record in node.store.records() if record.status in LIVING}
     number = 1
     candidate = name
     while candidate in taken:
@@ -57,7 +56,7 @@ def free_name(node: Node, name: str) -> str:
 
 
 def give_birth(node: Node, request: Request, sampler: Sampler) -> Actor:
-    """A new root actor: checked in every respect, its first events added but not yet committed.
+    """A new root actor: checked in every respect, and not yet in the store, where it comes with ``Actor.enter``.
 
     Raises:
         Denied, InvalidManifest, InvalidComponent, CompileFailed, NotFound, NameTaken: nothing was written.
@@ -65,7 +64,7 @@ def give_birth(node: Node, request: Request, sampler: Sampler) -> Actor:
     permissions = permissions_of(node, request.manifest, request.allowed)
     loaded = node.loader.load(request.component)
     node.loader.bind(loaded.program, permissions.effective)
-    if any(record.status in _LIVING for record in node.store.find(request.name) if record.name == request.name):
+    if any(record.status in LIVING for record in node.store.find(request.name) if record.name == request.name):
         raise NameTaken(f"a living actor is called {request.name!r} already; choose another name")
     actor = root_actor_id(node.entropy.take(16))
     genesis = _genesis(node, request, permissions)
@@ -82,7 +81,6 @@ def give_birth(node: Node, request: Request, sampler: Sampler) -> Actor:
         program=request.component,
         engine=_fingerprint(genesis.engine),
     )
-    appender.commit(None, ("lifecycle", "started", encode_payload(Lifecycle(by="runtime"))), record=record)
     anatomy = anatomy_of(node.registry, node.loader, actor, genesis, loaded, first.header.time_us)
     return _actor(node, anatomy, Memory(None, None, 0, 0), record, appender, sampler)
 
@@ -109,7 +107,7 @@ def wake_up(node: Node, record: ActorRecord, sampler: Sampler, *, allowed: Seque
     actor = _actor(node, anatomy, memory, record, appender, sampler)
     if past.open_step is not None:
         _resume(node, actor, past.open_step)
-    elif state is None and past.first_steps == 0 and record.status in _LIVING:
+    elif state is None and past.first_steps == 0 and record.status in LIVING:
         actor.begin_anew()
     return actor
 

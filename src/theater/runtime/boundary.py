@@ -10,6 +10,9 @@ What happens follows from the class of the function alone, never from the capabi
 
 A call beyond its grant (``Denied``) is a ``host`` event with the interface's error, in any class.
 
+A resource that an event mentions is named anew in each step (``theater.model.wit_json``): a step of a warm instance is
+recorded as it would be in a fresh one.
+
 Everything that a step records is counted against its limits, in a replay exactly as it was live.
 """
 
@@ -26,6 +29,7 @@ from theater.model.event import Kind
 from theater.model.execution import SUSPEND
 from theater.model.header import format_time, parse_time
 from theater.model.payload import HostCall, Intent, Log, Payload, encode_payload
+from theater.model.wit_json import Encode, Names
 from theater.runtime.context import ActorFacts, Context
 from theater.runtime.tape import Divergence, Tape
 
@@ -41,8 +45,8 @@ class Binding:
     function: HostFunction
     grant: object
     event_name: str
-    encode_arguments: Callable[[tuple[object, ...]], list[object]]
-    encode_answer: Callable[[object], object]
+    encode_arguments: Callable[[tuple[object, ...], Names], list[object]]
+    encode_answer: Encode
     decode_answer: Callable[[object], object]
 
 
@@ -67,7 +71,7 @@ class PendingWait(msgspec.Struct, frozen=True):
 class Boundary:
     """The ``Host`` of one step."""
 
-    __slots__ = ("_bindings", "_bytes", "_events", "_limits", "_tape", "_waited_us", "context", "pending")
+    __slots__ = ("_bindings", "_bytes", "_events", "_limits", "_names", "_tape", "_waited_us", "context", "pending")
 
     def __init__(
         self,
@@ -85,6 +89,7 @@ class Boundary:
         self._events = 0
         self._bytes = 0
         self._waited_us = 0
+        self._names: Names = {}
         self.pending: PendingWait | None = None
         self.context = Context(facts, now_us=now_us, seed=seed, resources=resources, log=self._log)
 
@@ -128,24 +133,27 @@ class Boundary:
         return self._answer_wait(pending, max(ended_us.start, min(now_us, ended_us[-1])))
 
     def _denied(self, binding: Binding, args: tuple[object, ...], denied: Denied) -> object:
-        self._record(binding, args, binding.encode_answer(denied.answer))
+        self._record(binding, args, binding.encode_answer(denied.answer, self._names))
         return denied.answer
 
     def _answer_at_once(self, binding: Binding, args: tuple[object, ...]) -> object:
         recorded = self._tape.answer(binding.event_name)
+        if recorded is None and binding.function.host_class is HostClass.READ and not self._tape.is_live:
+            self._tape.emit("host", binding.event_name, b"")  # a read that is not in the record: a divergence
         answer: object = None
         if recorded is None or binding.function.host_class is HostClass.BUFFERED:
             answer = binding.function.run(self.context, binding.grant, *args)
             if isinstance(answer, Denied):
                 return self._denied(binding, args, answer)
         if recorded is None:
-            self._record(binding, args, binding.encode_answer(answer))
+            self._record(binding, args, binding.encode_answer(answer, self._names))
             return answer
         self._record(binding, args, recorded.answer)
         return _decoded(binding, recorded.answer)
 
     def _record(self, binding: Binding, args: tuple[object, ...], encoded: object) -> None:
-        self._emit("host", binding.event_name, HostCall(answer=encoded, arguments=binding.encode_arguments(args)))
+        arguments = binding.encode_arguments(args, self._names)
+        self._emit("host", binding.event_name, HostCall(answer=encoded, arguments=arguments))
 
     def _wait(self, binding: Binding, args: tuple[object, ...]) -> object:
         outcome = binding.function.run(self.context, binding.grant, *args)
@@ -156,20 +164,22 @@ class Boundary:
         left_us = int(self._limits.wait_s * 1_000_000) - self._waited_us
         until_us = min(outcome.until_us, self.context.now_us + left_us)
         self._waited_us += until_us - self.context.now_us
-        seq = self._emit("intent", binding.event_name, Intent(arguments=binding.encode_arguments(args)))
+        arguments = binding.encode_arguments(args, self._names)
+        seq = self._emit("intent", binding.event_name, Intent(arguments=arguments))
         pending = PendingWait(binding, outcome, until_us, seq)
         recorded = self._tape.answer(binding.event_name, ended_us=pending.ended_us)
-        if recorded is None:
+        if recorded is None and self._tape.is_live:
             self.pending = pending
             return SUSPEND
+        if recorded is None:  # nothing more is recorded: either a limit strikes now, or this is a divergence
+            return self._answer_wait(pending, pending.until_us)
         return self._answer_wait(pending, parse_time(recorded.now or ""))
 
     def _answer_wait(self, pending: PendingWait, now_us: int) -> object:
         self.context.now_us = now_us
         answer = pending.wait.answer()
-        payload = HostCall(
-            answer=pending.binding.encode_answer(answer), now=format_time(now_us), intent=pending.intent_seq
-        )
+        encoded = pending.binding.encode_answer(answer, self._names)
+        payload = HostCall(answer=encoded, now=format_time(now_us), intent=pending.intent_seq)
         self._emit("host", pending.binding.event_name, payload)
         return answer
 

@@ -32,6 +32,7 @@ from theater.errors import BadBundle, Unsound
 from theater.model.commitment import LARGE_PAYLOAD_BYTES
 from theater.model.event import Event, Head
 from theater.model.ids import ActorId, Digest, is_actor_id, is_digest
+from theater.model.payload import Genesis, decode_payload
 from theater.model.ports import BlobStore
 from theater.runtime.archive import ENTRIES_MAX, TOTAL_MAX_BYTES, Archive
 
@@ -115,6 +116,8 @@ class Bundle:
         count = 0
         with self._archive.open(_CHAIN) as lines:
             for event in read_lines(lines.readline, payload_max_bytes=payload_max_bytes, load_payload=load):
+                if count == 0:
+                    self._check_manifest(event)
                 if event.header.actor != self.actor:
                     raise Unsound(f"event {count}: it is not of the actor that the bundle names", seq=count)
                 yield event
@@ -129,6 +132,18 @@ class Bundle:
             )
         if unused:
             raise BadBundle(f"'payloads/{min(unused)}' belongs to no event")
+
+    def _check_manifest(self, genesis: Event) -> None:
+        """The manifest is there to be read by people, so it must not say something else than event 0 does."""
+        if genesis.header.kind != "genesis" or genesis.payload is None:
+            return
+        try:
+            payload = decode_payload("genesis", genesis.payload, seq=0)
+        except Unsound:  # that is for whoever needs to know what it says
+            return
+        assert isinstance(payload, Genesis)
+        if payload.manifest != self.manifest:
+            raise BadBundle(f"'{_MANIFEST}' is not the manifest of event 0", seq=0)
 
     def put_components(self, blobs: BlobStore) -> None:
         """Put every component into ``blobs``.
@@ -239,6 +254,9 @@ def _read_facts(data: bytes) -> _Facts:
         facts = msgspec.json.decode(data, type=_Facts)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadBundle(f"'{_FACTS}' cannot be read: {error}") from error
+    for field in msgspec.structs.fields(_Facts):
+        if data.count(f'"{field.name}"'.encode()) != 1:  # the values are digits, and hex that no name is of
+            raise BadBundle(f"'{_FACTS}' has {field.name!r} more than once")
     if facts.format != FORMAT:
         raise BadBundle(f"it is of format {facts.format}, and this version reads {FORMAT}")
     if not is_actor_id(facts.actor) or not is_digest(facts.head) or facts.events < 1:

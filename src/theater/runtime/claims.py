@@ -54,6 +54,8 @@ def check_claims(genesis: Genesis, registry: Registry) -> None:
         raise Unsound("event 0: the limits are not those of its manifest", seq=0)
     if manifest.instance != genesis.instance:
         raise Unsound("event 0: the kind of instance is not that of its manifest", seq=0)
+    if manifest.component.startswith("sha256:") and manifest.component != f"sha256:{genesis.program}":
+        raise Unsound("event 0: the component is not the one that its manifest names", seq=0)
     grant = recorded.get(environment.NAME)
     for name, _ in genesis.environment:
         if not isinstance(grant, environment.EnvironmentGrant) or not grant.allows(name):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,7 +39,7 @@ class Config:
 
 def config_file(environ: Mapping[str, str]) -> Path:
     """``$XDG_CONFIG_HOME/theater/config.toml``, or the same under ``~/.config``."""
-    base = environ.get("XDG_CONFIG_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".config")
+    base = environ.get("XDG_CONFIG_HOME") or str(_home(environ) / ".config")
     return Path(base) / "theater" / "config.toml"
 
 
@@ -70,6 +72,16 @@ def read_config(registry: Registry, environ: Mapping[str, str], *, data_dir: str
     )
 
 
+def _home(environ: Mapping[str, str]) -> Path:
+    """``$HOME``; where that is not set, or empty, what the system has for the user."""
+    if environ.get("HOME"):
+        return Path(environ["HOME"])
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError as error:
+        raise InvalidInput("this user has no home folder: set HOME, or name a folder with --data-dir") from error
+
+
 def _read(file: Path) -> dict[str, object]:
     try:
         text = file.read_text(encoding="utf-8")
@@ -97,5 +109,5 @@ def _data_dir(table: Mapping[str, object], environ: Mapping[str, str], argument:
         return Setting(environ["THEATER_DATA_DIR"], "environment")
     if "data-dir" in table:
         return Setting(str(Path(str(table["data-dir"])).expanduser()), "file")
-    base = environ.get("XDG_DATA_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".local" / "share")
+    base = environ.get("XDG_DATA_HOME") or str(_home(environ) / ".local" / "share")
     return Setting(str(Path(base) / "theater"), "default")

@@ -6,11 +6,22 @@ Waking the loop costs a system call, so a burst of answers wakes it once.
 from __future__ import annotations
 
 import asyncio
+import copy
 import threading
 from collections import deque
-from typing import Any
+from typing import Any, TypeVar
 
 from theater.errors import TheaterError
+
+E = TypeVar("E", bound=TheaterError)
+
+
+def own_copy(error: E) -> E:
+    """``error`` for one asker alone: raising it adds a traceback, and askers add to its ``data``."""
+    copied = copy.copy(error)
+    copied.data = dict(error.data)
+    copied.__cause__ = error.__cause__
+    return copied
 
 
 class Delivery:
@@ -32,7 +43,9 @@ class Delivery:
         try:
             self._loop.call_soon_threadsafe(self._deliver)
         except RuntimeError:  # the loop is closed: whoever waited went with it
-            self._queue.clear()
+            with self._lock:
+                self._queue.clear()
+                self._is_woken = False
 
     def _deliver(self) -> None:
         with self._lock:
@@ -42,6 +55,6 @@ class Delivery:
             if future.done():
                 continue
             if isinstance(answer, TheaterError):
-                future.set_exception(answer)
+                future.set_exception(own_copy(answer))
             else:
                 future.set_result(answer)

@@ -7,20 +7,23 @@ makes the report; if it fails in any other way, that is a bug of ours and raised
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import msgspec
 
+from theater.engine import rlimits
 from theater.errors import InternalError, NotFound
 from theater.model.ids import ActorId
 from theater.runtime.claims import Caps
@@ -97,20 +100,26 @@ def examine_file(
         if not file.is_file():
             raise NotFound(f"there is no file {file}")
     child = child or ChildOptions()
+    child = replace(child, cpu_s=rlimits.allowed(resource.RLIMIT_CPU, child.cpu_s))
     with tempfile.TemporaryDirectory(prefix="theater-examine-") as scratch:
         request = {
-            "path": str(path.resolve()),
+            "path": _name(path.resolve()),
             "head": head,
             "execute": execute,
-            "components": [str(file.resolve()) for file in components],
+            "components": [_name(file.resolve()) for file in components],
             "caps": asdict(caps or Caps()),
             "until": until,
             "steps": on_step is not None,
-            "scratch": scratch,
-            "cache": str(child.cache or _cache_folder(os.environ, Path(scratch))),
+            "scratch": _name(Path(scratch)),
+            "cache": _name(child.cache or _cache_folder(os.environ, Path(scratch))),
             "cpu_s": child.cpu_s,
         }
         return _run_child(json.dumps(request).encode(), Path(scratch), child, on_step)
+
+
+def _name(path: Path) -> str:
+    """The name of a file, whether it is a text or not."""
+    return base64.b64encode(os.fsencode(path)).decode()
 
 
 def _run_child(request: bytes, scratch: Path, limits: ChildOptions, on_step: OnStep | None) -> Report:

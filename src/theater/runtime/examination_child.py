@@ -7,6 +7,7 @@ asked, and ``report {...}`` at the end.
 from __future__ import annotations
 
 import faulthandler
+import os
 import resource
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ import msgspec
 
 from theater.capabilities.registry import built_in
 from theater.chain.lines import read_lines
-from theater.engine import WasmtimeEngine
+from theater.engine import WasmtimeEngine, rlimits
 from theater.errors import BadBundle, InvalidInput
 from theater.model.event import Event
 from theater.runtime.bundle import open_bundle
@@ -32,17 +33,17 @@ _ZIP_MAGIC = b"PK"
 
 
 class Task(msgspec.Struct, frozen=True):
-    """What the parent asks."""
+    """What the parent asks. Names of files are bytes, base64 in JSON: not every one of them is a text."""
 
-    path: str
+    path: bytes
     head: str | None
     execute: bool
-    components: list[str]
+    components: list[bytes]
     caps: dict[str, int | float]
     until: int | None
     steps: bool
-    scratch: str
-    cache: str
+    scratch: bytes
+    cache: bytes
     cpu_s: int
 
 
@@ -50,9 +51,9 @@ def main() -> None:
     """Read the task, examine, answer."""
     faulthandler.enable()
     task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    rlimits.take(resource.RLIMIT_CORE, 0, 0)
     # the hard limit kills without saying why, so it lies behind the soft one
-    resource.setrlimit(resource.RLIMIT_CPU, (task.cpu_s, task.cpu_s + 1))
+    rlimits.take(resource.RLIMIT_CPU, task.cpu_s, task.cpu_s + 1)
     out = sys.stdout.buffer
     report = _examine(task, out)
     out.write(b"report " + encode_report(report) + b"\n")
@@ -60,22 +61,23 @@ def main() -> None:
 
 
 def _examine(task: Task, out: BinaryIO) -> Report:
-    path = Path(task.path)
-    blobs = FileBlobStore(Path(task.scratch) / "components")
+    path = _path(task.path)
+    blobs = FileBlobStore(_path(task.scratch) / "components")
     with ExitStack() as closing:
         try:
             for file in task.components:
-                blobs.put(Path(file).read_bytes())
+                blobs.put(_path(file).read_bytes())
             read_events = _bundle(path, blobs, closing) if _is_zip(path) else _lines(path)
         except (BadBundle, InvalidInput, OSError) as error:
-            return Report(ok=False, events=0, fault=Fault(seq=None, why=str(error)))
+            why = str(error).encode("utf-8", "backslashreplace").decode()  # it may name a file
+            return Report(ok=False, events=0, fault=Fault(seq=None, why=why))
         return _verified(task, read_events, blobs, out)
 
 
 def _verified(task: Task, read_events: ReadEvents, blobs: FileBlobStore, out: BinaryIO) -> Report:
     if not task.execute:
         return verify(read_events, head=task.head)
-    engine = WasmtimeEngine(Path(task.cache))
+    engine = WasmtimeEngine(_path(task.cache))
     try:
         laboratory = Laboratory(engine, built_in(), blobs, Caps(**task.caps))  # type: ignore[arg-type]  # as asdict made it
 
@@ -93,6 +95,10 @@ def _verified(task: Task, read_events: ReadEvents, blobs: FileBlobStore, out: Bi
         )
     finally:
         engine.close()
+
+
+def _path(name: bytes) -> Path:
+    return Path(os.fsdecode(name))
 
 
 def _is_zip(path: Path) -> bool:

@@ -1,8 +1,9 @@
 """Taking an actor in from a bundle: its whole chain, checked event by event, and the components that it names.
 
-Only the structure is checked here; that what the chain says did happen is for a verification to find. The actor arrives
-stopped. It becomes visible with the last batch of its events: an import that was interrupted before leaves nothing that
-anybody finds, and the same import goes on where it stopped.
+Only the structure is checked here, and what the actor goes on from when it is woken up: the engine, and a step that was
+left open. That what the chain says did happen is for a verification to find. The actor arrives stopped. It becomes
+visible with the last batch of its events: an import that was interrupted before leaves nothing that anybody finds, and
+the same import goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from pathlib import Path
 
 from theater.chain.links import ChainChecker
 from theater.errors import BadBundle, InvalidInput, InvalidJson, StoreError, Unsound
-from theater.model.event import Event, Head
+from theater.model.event import CLOSING_KINDS, Event, Head
 from theater.model.ids import ActorId, Digest, is_actor_id, is_digest
 from theater.model.json_text import check_json
 from theater.model.manifest import is_name
-from theater.model.payload import Genesis, Payload, State, decode_payload
+from theater.model.payload import Genesis, Lifecycle, Message, Payload, State, decode_payload
 from theater.model.ports import ActorRecord, Append, Appended, BlobStore, EventStore
 from theater.runtime.bundle import Bundle, open_bundle
+from theater.runtime.messages import engine_of, message_problem
 
 BATCH_EVENTS = 256
 BATCH_BYTES = 2**20
@@ -48,14 +50,60 @@ def import_bundle(path: Path, store: EventStore, blobs: BlobStore) -> ActorRecor
 def _checked(bundle: Bundle, blobs: BlobStore) -> ActorRecord:
     """Look at all of it before any of it is kept. Returns the row under which the actor will be found."""
     record: ActorRecord | None = None
+    left_off = _LeftOff()
     for event in _sound_events(bundle):
         payload = None if event.payload is None else _decoded(event, event.payload)
         if event.header.seq == 0:
             record = _record(event, payload)
             if record.program not in bundle.components and not blobs.has(record.program):
                 raise BadBundle(f"the component sha256:{record.program} that its chain names is missing")
+        left_off.feed(event, payload)
+    left_off.check_open_step()
     assert record is not None
     return record
+
+
+class _LeftOff:
+    """What the actor will go on from. A withheld payload is not judged: whoever wakes the actor up hears of it."""
+
+    def __init__(self) -> None:
+        self._params = ""
+        self._state_seq: int | None = None
+        self._has_withheld_state = False
+        self._open: tuple[Event, Message] | None = None
+
+    def feed(self, event: Event, payload: Payload | None) -> None:
+        """The next event. Raises ``Unsound`` where it claims an engine and names none."""
+        header = event.header
+        if header.kind in CLOSING_KINDS:
+            self._open = None
+        match payload:
+            case Genesis():
+                self._params = payload.params
+            case Message():
+                self._open = event, payload
+            case State(state=str()):
+                self._state_seq = header.seq
+                self._has_withheld_state = False
+            case Lifecycle() if header.name == "engine":
+                try:
+                    engine_of(payload)
+                except ValueError as error:
+                    raise Unsound(f"event {header.seq}: {error}", seq=header.seq) from error
+            case None if header.kind == "state":
+                self._has_withheld_state = True
+            case _:
+                pass
+
+    def check_open_step(self) -> None:
+        """There are no more events. Raises ``Unsound`` where the step that was left open cannot be one."""
+        if self._open is None:
+            return
+        event, message = self._open
+        state_seq = message.state if self._has_withheld_state else self._state_seq
+        problem = message_problem(event, message, state_seq=state_seq, params=self._params)
+        if problem is not None:
+            raise Unsound(f"event {event.header.seq}: {problem}", seq=event.header.seq)
 
 
 def _sound_events(bundle: Bundle) -> Iterator[Event]:

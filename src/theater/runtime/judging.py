@@ -13,16 +13,8 @@ from theater.model.crash import ENGINE_BOUND, Crash
 from theater.model.limits import Limits
 from theater.model.payload import CrashedPayload, RefusedPayload, State, encode_payload
 from theater.runtime.outcome import Outcome, conclude
-from theater.runtime.report import Fault
+from theater.runtime.report import Fault, Faulty
 from theater.runtime.rerun import Ended, Recorded
-
-
-class Faulty(Exception):
-    """Ends a replay at the first fault."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.why)
-        self.fault = fault
 
 
 def judge(ended: Ended) -> str:
@@ -35,8 +27,6 @@ def judge(ended: Ended) -> str:
         return early_verdict
     if closed.crash is not None and tape.divergence is None:
         _check_means(step, closed.crash, limits)
-        if closed.crash.reason in ENGINE_BOUND and not step.compares_fuel:
-            return "not compared"
     outcome = conclude(closed, ended.boundary, is_command=is_command, state=step.state, limits=limits)
     tape.finish()
     if tape.divergence is not None:
@@ -57,11 +47,18 @@ def judge(ended: Ended) -> str:
                 is_divergence=True,
             )
         )
-    return "identical"
+    return "identical" if step.compares_fuel else "identical but for fuel"
 
 
 def _check_means(step: Recorded, crash: Crash, limits: Limits) -> None:
     """A step that the verifier itself cut short says nothing of the chain. Raises ``Faulty``, saying what it needs."""
+    seq = step.message.header.seq
+    if crash.reason == "internal":  # on our side, whatever it was: it says nothing of the chain
+        raise Faulty(Fault(seq=seq, why=f"the step of event {seq} could not be run here: {crash.message}"))
+    if crash.reason in ENGINE_BOUND and not step.compares_fuel:
+        # if that were let through, who claims another engine could claim anything
+        why = f"the step of event {seq} ran out of {crash.reason} here, under another engine than the recorded one"
+        raise Faulty(Fault(seq=seq, why=f"{why}, so it is not confirmed; verify it with the engine of event 0"))
     if crash.reason == "fuel" and limits.fuel < step.limits.fuel:
         needs = f"more than {limits.fuel} fuel (its limit is {step.limits.fuel}), allowed {limits.fuel}"
         option = "--max-fuel"
@@ -70,7 +67,6 @@ def _check_means(step: Recorded, crash: Crash, limits: Limits) -> None:
         option = "--max-deadline"
     else:
         return
-    seq = step.message.header.seq
     raise Faulty(Fault(seq=seq, why=f"the step of event {seq} needs {needs}; raise it with {option}"))
 
 

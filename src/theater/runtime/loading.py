@@ -14,7 +14,7 @@ from theater.model.execution import Engine, ImportedFunction, Program
 from theater.model.ids import Digest
 from theater.model.ports import BlobStore
 from theater.model.wit import Function, Option, Primitive, Record, Result, strip_version
-from theater.model.wit_json import decoder, encoder
+from theater.model.wit_json import Names, decoder, encoder
 from theater.runtime.boundary import Binding
 from theater.runtime.permissions import Grants
 
@@ -25,6 +25,9 @@ SERVICE = "wasi:http/incoming-handler"
 INIT = f"{ACTOR}#init"
 HANDLE = f"{ACTOR}#handle"
 RUN = f"{COMMAND}#run"
+
+_REPLAYED = frozenset({HostClass.READ, HostClass.BUFFERED})
+"""What a replay answers from the record: the answer has to be one that can be read back."""
 
 Role = Literal["actor", "command"]
 
@@ -75,7 +78,10 @@ class Loader:
                 capability, function = self._registry.table[interface, wanted.name]
                 grant = grants.get(capability.name, capability.ungranted)
                 assert grant is not None
-                bindings[interface, wanted.name] = _bind(wanted, function, grant)
+                try:
+                    bindings[interface, wanted.name] = _bind(wanted, function, grant)
+                except ValueError as error:
+                    problem = f"{interface}#{wanted.name} cannot be recorded: {error}"
                 if function.host_class is HostClass.EXTERNAL:
                     problem = f"{interface}#{wanted.name} acts outside the node, which this version does not offer"
             if problem is not None and problem not in problems:
@@ -150,13 +156,19 @@ def _as_written(program: Program, interface: str) -> str:
 
 
 def _bind(wanted: ImportedFunction, function: HostFunction, grant: Grant) -> Binding:
+    """Raises ``ValueError`` where a value of it could not be written down, or not be read back."""
     encoders = [encoder(kind) for _, kind in wanted.type.params]
     result = wanted.type.result
+    is_replayed = function.host_class in _REPLAYED
+
+    def encode_arguments(args: tuple[object, ...], names: Names) -> list[object]:
+        return [encode(arg, names) for encode, arg in zip(encoders, args, strict=True)]
+
     return Binding(
         function=function,
         grant=grant,
         event_name=f"{strip_version(wanted.interface)}#{wanted.name}",
-        encode_arguments=lambda args: [encode(arg) for encode, arg in zip(encoders, args, strict=True)],
-        encode_answer=encoder(result) if result is not None else lambda _: None,
-        decode_answer=decoder(result) if result is not None else lambda _: None,
+        encode_arguments=encode_arguments,
+        encode_answer=encoder(result) if result is not None else lambda _answer, _names: None,
+        decode_answer=decoder(result) if result is not None and is_replayed else lambda _: None,
     )

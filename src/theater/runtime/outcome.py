@@ -86,7 +86,9 @@ def answer_of(outcome: Outcome, receipt: Head, *, value: str | None, has_shutdow
             assert crash is not None
             if crash.reason == "internal":
                 return InternalError(crash.message, reason=crash.reason, receipt=receipt)
-            text = f"the step crashed: {crash.reason}{f' ({crash.code})' if crash.code else ''}"
+            text = (
+                f"the step crashed: {crash.reason}{f' ({crash.code})' if crash.code not in ('', crash.reason) else ''}"
+            )
             message = f"{text}: {crash.message}" if crash.message else text
             return Crashed(message, reason=crash.reason, crash=crash, receipt=receipt)
 
@@ -117,7 +119,7 @@ def _crashed(crash: Crash, fuel: int, state: str | None) -> Outcome:
     payload = CrashedPayload(
         reason=crash.reason,
         fuel=fuel,
-        code=crash.code or None,
+        code=crash.code if crash.code not in ("", crash.reason) else None,
         message=cut(crash.message) or None,
         backtrace=cut(crash.backtrace) or None,
     )

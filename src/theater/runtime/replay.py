@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 
-import msgspec
-
 from theater.errors import InvalidInput, TheaterError, Unsound
-from theater.model.event import CLOSING_KINDS, Event
+from theater.model.event import CLOSING_KINDS, LIFECYCLE_NAMES, Event
 from theater.model.execution import Engine
 from theater.model.ids import Digest, is_digest
 from theater.model.limits import Limits, limits_from_json
@@ -26,13 +24,15 @@ from theater.model.payload import (
     Lifecycle,
     Message,
     Payload,
+    RefusedPayload,
     State,
     decode_payload,
 )
 from theater.runtime.anatomy import Anatomy
-from theater.runtime.judging import Faulty, judge
-from theater.runtime.loading import HANDLE, INIT, RUN
-from theater.runtime.report import Fault
+from theater.runtime.judging import judge
+from theater.runtime.loading import HANDLE, RUN
+from theater.runtime.messages import engine_of, message_problem
+from theater.runtime.report import Fault, Faulty
 from theater.runtime.rerun import News, Recorded, Rerun, WarmLine
 
 WINDOW = 64
@@ -41,13 +41,17 @@ WINDOW = 64
 WINDOW_BYTES = 64 * 2**20
 """What the steps under way may hold in memory."""
 
+FUEL_FACTOR = 10
+FUEL_EXTRA = 1_000_000
+"""What another engine may need of fuel: no two have differed by a tenth of that so far."""
+
 Open = Callable[[Event, Genesis], Anatomy]
 """Makes of event 0 what its steps run in; checks what it claims."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepDone:
-    """One step, judged. ``verdict`` is ``identical``, ``unreproducible`` or ``not compared``."""
+    """One step, judged: ``identical``, ``identical but for fuel``, ``unreproducible`` or ``not compared``."""
 
     seq: int
     export: str
@@ -58,10 +62,11 @@ class StepDone:
 class Replayer:
     """Replays one chain, whose structure has been checked before. Not shared between threads."""
 
-    def __init__(self, engine: Engine, engine_facts: EngineFacts, open_actor: Open) -> None:
+    def __init__(self, engine: Engine, engine_facts: EngineFacts, open_actor: Open, *, fuel_max: int) -> None:
         self._engine = engine
         self._own_facts = engine_facts
         self._open_actor = open_actor
+        self._fuel_max = fuel_max
         self._anatomy: Anatomy | None = None
         self._params = ""
         self._under_way: deque[Rerun] = deque()
@@ -74,6 +79,7 @@ class Replayer:
         self._message: tuple[Event, Message] | None = None
         self._recorded: list[Event] = []
         self._is_resumed = False
+        self._is_over = False  # stopped or crashed, and not restarted
         self._runs_warm = False
         self._limits = Limits()
 
@@ -109,6 +115,9 @@ class Replayer:
             case Lifecycle():
                 self._note(event, content)
             case Message():
+                if self._is_over:
+                    why = "a step begins, and the actor was stopped or crashed and has not been restarted"
+                    raise Faulty(Fault(seq=event.header.seq, why=why))
                 self._message = event, content
                 self._recorded = []
                 self._is_resumed = False
@@ -118,6 +127,8 @@ class Replayer:
                 self._recorded.append(event)
 
     def _begin(self, event: Event, genesis: Genesis) -> None:
+        if event.header.time_us < 0:
+            raise Faulty(Fault(seq=0, why="it begins before 1970, where no clock of a guest can be"))
         try:
             self._anatomy = self._open_actor(event, genesis)
         except TheaterError as error:
@@ -128,11 +139,16 @@ class Replayer:
         self._limits = limits_from_json(genesis.limits)
 
     def _note(self, event: Event, lifecycle: Lifecycle) -> None:
+        name = event.header.name
+        if name not in LIFECYCLE_NAMES:
+            raise Faulty(Fault(seq=event.header.seq, why=f"there is no lifecycle event {name!r}"))
+        if name in ("stopped", "restarted"):
+            self._is_over = name == "stopped"
         if event.header.name == "engine":
             try:
-                facts = msgspec.convert(lifecycle.detail, EngineFacts)
-            except msgspec.ValidationError as error:
-                raise Faulty(Fault(seq=event.header.seq, why=f"the engine is not named: {error}")) from error
+                facts = engine_of(lifecycle)
+            except ValueError as error:
+                raise Faulty(Fault(seq=event.header.seq, why=str(error))) from error
             self._compares_fuel = facts == self._own_facts
         elif event.header.name == "hidden-state":
             self._runs_warm = False
@@ -144,43 +160,65 @@ class Replayer:
         message, payload = self._message
         events = self._recorded
         seq, state = self._state
-        _check_message(message, payload, state_seq=seq, params=self._params)
+        problem = message_problem(message, payload, state_seq=seq, params=self._params) or self._role_problem(payload)
+        if problem is not None:
+            raise Faulty(Fault(seq=message.header.seq, why=problem))
         if (payload.instance is not None) != (self._runs_warm and payload.export == HANDLE):
             why = "it names an instance" if payload.instance is not None else "it names no instance"
             what = "and the actor keeps none" if payload.instance is not None else "and the actor keeps one"
             raise Faulty(Fault(seq=message.header.seq, why=f"{why}, {what}"))
+        self._is_over = isinstance(result, CrashedPayload)
         recorded = Recorded(message, payload, events, closing, result, state, self._compares_fuel, self._limits)
         if isinstance(result, State) and result.state is not None:
             self._state = (closing.header.seq, result.state)
         rerun = Rerun(recorded, judge, self._news)
         self._under_way.append(rerun)
         self._bytes += recorded.size_bytes
-        assert self._anatomy is not None
         if recorded.early_verdict is not None and not events:  # it recorded nothing that could be compared
             self._drop_warm()
             rerun.settle(recorded.early_verdict)
         elif payload.instance is None or self._is_resumed:
             # an instance dies with its process: a warm step that was resumed was run in a fresh one
             self._drop_warm()
-            self._instances = max(self._instances, (payload.instance or -1) + 1)
-            rerun.start(self._engine, self._anatomy)
+            self._instances = max(self._instances, (-1 if payload.instance is None else payload.instance) + 1)
+            rerun.start(self._engine, self._means(recorded))
         else:
-            self._replay_warm(rerun, self._anatomy)
+            self._replay_warm(rerun)
 
-    def _replay_warm(self, rerun: Rerun, anatomy: Anatomy) -> None:
+    def _role_problem(self, payload: Message) -> str | None:
+        assert self._anatomy is not None
+        is_command = self._anatomy.loaded.role == "command"
+        if (payload.export == RUN) == is_command:
+            return None
+        return (
+            f"it begins a step with {payload.export}, and the component is {'a command' if is_command else 'an actor'}"
+        )
+
+    def _means(self, recorded: Recorded) -> Anatomy:
+        """What a step is run with. Another engine may need more fuel than the recorded one, so it gets more there."""
+        anatomy = self._anatomy
+        assert anatomy is not None
+        result = recorded.result
+        if recorded.compares_fuel or not isinstance(result, State | RefusedPayload | CrashedPayload):
+            return anatomy
+        fuel = max(anatomy.limits.fuel, result.fuel * FUEL_FACTOR + FUEL_EXTRA)
+        limits = replace(anatomy.limits, fuel=min(fuel, self._fuel_max))
+        return replace(anatomy, facts=replace(anatomy.facts, limits=limits))
+
+    def _replay_warm(self, rerun: Rerun) -> None:
         payload = rerun.recorded.payload
         number, nth = payload.instance, payload.nth or 0
         assert number is not None
         if nth == 0 and number >= self._instances:
             self._drop_warm()
             self._instances = number + 1
-            self._warm = WarmLine(self._engine, anatomy, number)
+            self._warm = WarmLine(self._engine, number)
         warm = self._warm
         if warm is None or (number, nth) != (warm.number, warm.next_nth):
             why = f"step {nth} of instance {number} does not follow what was run in it before"
             rerun.fail(Faulty(Fault(seq=rerun.recorded.message.header.seq, why=why)))
             return
-        warm.add(rerun)
+        warm.add(rerun, self._means(rerun.recorded))
         if isinstance(rerun.recorded.result, CrashedPayload):
             self._drop_warm()
 
@@ -212,36 +250,6 @@ def _content(event: Event) -> Payload:
         return decode_payload(event.header.kind, event.payload, seq=seq)
     except Unsound as error:
         raise Faulty(Fault(seq=seq, why=str(error))) from error
-
-
-def _check_message(message: Event, payload: Message, *, state_seq: int | None, params: str) -> None:
-    """What a message event says about its step has to fit the chain and the export."""
-    problem: str | None = None
-    is_first = payload.export != HANDLE
-    if payload.export != message.header.name or payload.export not in (HANDLE, INIT, RUN):
-        problem = f"{payload.export!r} is no export that a step is begun with"
-    elif payload.state != (None if is_first else state_seq):
-        problem = f"it names event {payload.state} as the holder of the state, which is event {state_seq}"
-    elif is_first and state_seq is not None:
-        problem = f"a first step, and the actor has a state already, in event {state_seq}"
-    elif not is_digest(payload.seed):  # as long, and of the same letters
-        problem = "its seed is not 64 lower-case hex digits"
-    elif not _are_arguments(payload, params):
-        problem = f"its arguments are not those of {payload.export}"
-    if problem is not None:
-        raise Faulty(Fault(seq=message.header.seq, why=problem))
-
-
-def _are_arguments(payload: Message, params: str) -> bool:
-    match payload.export, payload.arguments:
-        case (export, [str(text)]) if export == INIT:
-            return text == params
-        case (export, []) if export == RUN:
-            return True
-        case (export, [{"id": str(id), "sender": None | str(), "expects-reply": bool(), "body": str(), **rest}]):
-            return export == HANDLE and id == payload.id and not rest
-        case _:
-            return False
 
 
 def component_digest(genesis: Genesis) -> Digest:

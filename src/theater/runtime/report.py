@@ -15,12 +15,21 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     is_divergence: bool = False
 
 
+class Faulty(Exception):
+    """Ends a replay at the first fault."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.why)
+        self.fault = fault
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The result, as ``--json`` prints it.
 
-    ``steps`` were executed and compared; ``unreproducible`` ended for a reason outside the computation and were
-    compared up to their last recorded call; ``not_compared`` depend on an engine that is not this one. ``open`` is
-    the seq of the message whose step has not been closed.
+    ``steps`` were executed and compared. ``unreproducible`` of them ended for a reason outside the computation, and
+    were compared up to their last recorded call. ``not_compared`` depend on an engine that is not this one, and so does
+    the fuel of ``fuel_not_compared`` others, which are identical in all else. ``open`` is the seq of the message whose
+    step has not been closed.
     """
 
     ok: bool
@@ -28,6 +37,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     steps: int = 0
     unreproducible: int = 0
     not_compared: int = 0
+    fuel_not_compared: int = 0
     open: int | None = None
     head: str | None = None
     executed: bool = False

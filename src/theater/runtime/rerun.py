@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
 
-from theater.errors import InternalError
+from theater.errors import InternalError, TheaterError
 from theater.model.capability import Resources
 from theater.model.crash import ENGINE_BOUND, UNREPRODUCIBLE
 from theater.model.event import Event
@@ -23,6 +23,7 @@ from theater.runtime.anatomy import Anatomy
 from theater.runtime.boundary import Boundary
 from theater.runtime.invocation import invocation_of
 from theater.runtime.letter import Letter, nobody
+from theater.runtime.report import Fault, Faulty
 from theater.runtime.tape import Playing
 
 
@@ -50,8 +51,9 @@ class Recorded:
 
     @property
     def size_bytes(self) -> int:
-        """What it holds in memory, but for the message and the result."""
-        return sum(len(event.payload or b"") for event in self.events)
+        """About what it holds in memory."""
+        own = len(self.message.payload or b"") + len(self.closing.payload or b"") + len(self.state or "")
+        return own + sum(len(event.payload or b"") for event in self.events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,29 +130,34 @@ class Rerun:
 
         letter = _letter(recorded.payload)
         keep = then is not None
-        engine.begin(invocation_of(anatomy, letter, boundary, recorded.state, instance=instance, keep=keep), rested)
+        try:
+            engine.begin(invocation_of(anatomy, letter, boundary, recorded.state, instance=instance, keep=keep), rested)
+        except TheaterError as error:
+            seq = recorded.message.header.seq
+            self.fail(Faulty(Fault(seq=seq, why=f"the step of event {seq} cannot be run: {error.message}")))
+            if then is not None:
+                then(None)
 
 
 class WarmLine:
     """The steps of one kept instance, run again one after the other without anybody waiting for each."""
 
-    def __init__(self, engine: Engine, anatomy: Anatomy, number: int) -> None:
+    def __init__(self, engine: Engine, number: int) -> None:
         self.number = number
         self.next_nth = 0
         self._engine = engine
-        self._anatomy = anatomy
         self._lock = threading.Lock()
-        self._waiting: deque[Rerun] = deque()
+        self._waiting: deque[tuple[Rerun, Anatomy]] = deque()
         self._resources = Resources()
         self._instance: Instance | None = None
         self._is_running = False
         self._is_ended = False
 
-    def add(self, rerun: Rerun) -> None:
+    def add(self, rerun: Rerun, anatomy: Anatomy) -> None:
         """Run it when those before it have been."""
         self.next_nth += 1
         with self._lock:
-            self._waiting.append(rerun)
+            self._waiting.append((rerun, anatomy))
             following = self._following()
         self._begin(following)
 
@@ -162,18 +169,17 @@ class WarmLine:
         if instance is not None:
             instance.close()
 
-    def _following(self) -> Rerun | None:
+    def _following(self) -> tuple[Rerun, Anatomy] | None:
         """The next one, if none is running. The lock is held."""
         if self._is_running or not self._waiting:
             return None
         self._is_running = True
         return self._waiting.popleft()
 
-    def _begin(self, rerun: Rerun | None) -> None:
-        if rerun is not None:
-            rerun.start(
-                self._engine, self._anatomy, resources=self._resources, instance=self._instance, then=self._rested
-            )
+    def _begin(self, following: tuple[Rerun, Anatomy] | None) -> None:
+        if following is not None:
+            rerun, anatomy = following
+            rerun.start(self._engine, anatomy, resources=self._resources, instance=self._instance, then=self._rested)
 
     def _rested(self, instance: Instance | None) -> None:
         with self._lock:
@@ -184,8 +190,10 @@ class WarmLine:
                 self._waiting.clear()
             following = self._following()
             is_over = self._is_ended and following is None
-        for rerun in lost:
-            rerun.fail(InternalError("the instance of this step ended with the one before"))
+        for rerun, _ in lost:
+            seq = rerun.recorded.message.header.seq
+            why = f"the instance of the step of event {seq} ended with the step before"
+            rerun.fail(Faulty(Fault(seq=seq, why=why)))
         if is_over and instance is not None:
             instance.close()
         self._begin(following)

@@ -14,6 +14,7 @@ from theater.model.execution import Closed, Engine, Resting
 from theater.runtime.actor import Actor, SampledStep
 from theater.runtime.boundary import Boundary
 from theater.runtime.invocation import invocation_of
+from theater.runtime.mishap import report
 from theater.runtime.outcome import Outcome, conclude
 from theater.runtime.tape import Playing
 
@@ -39,7 +40,16 @@ class FreshSampler:
             return (count <= FIRST_STEPS or count % THEN_ONE_IN == 0) and self._under_way < UNDER_WAY_MAX
 
     def check(self, actor: Actor, step: SampledStep) -> None:
-        """Run it again, on the engine's threads."""
+        """Run it again, on the engine's threads. What goes wrong with that is reported, and ends nothing else."""
+        with self._lock:
+            self._under_way += 1
+        try:
+            self._begin(actor, step)
+        except Exception as error:  # noqa: BLE001 - the step itself is over, and well recorded
+            report(error)
+            self._ended()
+
+    def _begin(self, actor: Actor, step: SampledStep) -> None:
         tape = Playing(step.events, end_seq=step.events[-1].header.seq + 1 if step.events else 0)
         boundary = Boundary(
             actor.anatomy.facts,
@@ -49,21 +59,24 @@ class FreshSampler:
             seed=step.seed,
             resources=Resources(),
         )
-        with self._lock:
-            self._under_way += 1
 
         def rested(resting: Resting) -> None:
-            assert isinstance(resting, Closed)  # a playing tape knows every answer
             try:
+                assert isinstance(resting, Closed)  # a playing tape knows every answer
                 difference = _difference(resting, boundary, tape, actor, step)
                 if difference is not None:
                     actor.found_hidden_state(difference)
+            except Exception as error:  # noqa: BLE001 - as above
+                report(error)
             finally:
-                with self._quiet:
-                    self._under_way -= 1
-                    self._quiet.notify_all()
+                self._ended()
 
         self._engine.begin(invocation_of(actor.anatomy, step.letter, boundary, step.state), rested)
+
+    def _ended(self) -> None:
+        with self._quiet:
+            self._under_way -= 1
+            self._quiet.notify_all()
 
     def wait_quiet(self, timeout_s: float) -> bool:
         """Wait until nothing is being checked. False where that took longer."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from theater.engine.component_file import check_preamble
 from theater.errors import InvalidInput, InvalidManifest, NotFound
 from theater.model.ids import Digest, is_digest
 from theater.model.manifest import MANIFEST_MAX_BYTES, Manifest, bare_manifest, parse_manifest
@@ -67,7 +68,9 @@ def component_of(source: Source, blobs: BlobStore, assemble: Assemble) -> Digest
         raise InvalidInput(f"{path} is larger than the {COMPONENT_MAX_BYTES} bytes that a component may have")
     if path.suffix == ".wat":
         return blobs.put(assemble(_read_text(path, max_bytes=COMPONENT_MAX_BYTES)))
-    return blobs.put(path.read_bytes())
+    data = path.read_bytes()
+    check_preamble(data, str(path))  # what is no component is not kept, whatever file a manifest points at
+    return blobs.put(data)
 
 
 def _read_text(path: Path, *, max_bytes: int = MANIFEST_MAX_BYTES) -> str:

@@ -21,6 +21,7 @@ from theater.runtime.appender import Appender
 from theater.runtime.boundary import Boundary
 from theater.runtime.invocation import invocation_of
 from theater.runtime.letter import Letter
+from theater.runtime.mishap import report
 from theater.runtime.tape import Recording, Tape
 from theater.runtime.warm import Warm
 
@@ -47,6 +48,7 @@ class Step:
         self.recording = recording
         self.warm = warm
         self.is_resumed = tape is not None
+        self.is_concluded = False  # its closing event is in the chain
         self.boundary = Boundary(
             anatomy.facts,
             bindings=anatomy.bindings,
@@ -61,8 +63,16 @@ class Step:
         self._unwanted: Crash | None = None
         self._is_closed = False
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether the engine has it; if not, it was closed on the thread that wanted to begin it."""
+        return self._execution is not None
+
     def run(self, engine: Engine, clock: Clock, appender: Appender, on_closed: Callable[[Step, Closed], None]) -> None:
-        """Begin it. ``on_closed`` hears how it ended, once, on a thread of the engine's."""
+        """Begin it. ``on_closed`` hears how it ended, once: on a thread of the engine's, or on this one.
+
+        On this one it is where it could not be begun.
+        """
 
         def rested(resting: Resting) -> None:
             if isinstance(resting, Closed):
@@ -70,23 +80,27 @@ class Step:
                     self._is_closed = True
                 on_closed(self, resting)
             else:
-                self._wait(clock, appender)
+                self._guarded(lambda: self._wait(clock, appender))
 
         warm = self.warm
-        invocation = invocation_of(
-            self._anatomy,
-            self.letter,
-            self.boundary,
-            self.state,
-            instance=warm.instance if warm is not None else None,
-            keep=warm is not None,
-        )
         try:
+            invocation = invocation_of(
+                self._anatomy,
+                self.letter,
+                self.boundary,
+                self.state,
+                instance=warm.instance if warm is not None else None,
+                keep=warm is not None,
+            )
             with self._lock:  # so that whoever wakes or kills it finds the execution, however fast the guest is
                 self._execution = engine.begin(invocation, rested)
                 unwanted = self._unwanted
         except TheaterError as error:
             on_closed(self, Closed(None, 0, crash=Crash("internal", code=error.code, message=error.message)))
+            return
+        except Exception as error:  # noqa: BLE001 - a bug of ours ends the step and not the thread
+            report(error)
+            on_closed(self, Closed(None, 0, crash=Crash("internal", message=repr(error))))
             return
         if unwanted is not None:
             self.kill(unwanted)
@@ -100,6 +114,13 @@ class Step:
         if execution is not None:
             execution.kill(crash.reason, crash.message)
 
+    def _guarded(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 - a bug of ours ends the step; nobody else would ever wake it
+            report(error)
+            self.kill(Crash("internal", message=repr(error)))
+
     def _wait(self, clock: Clock, appender: Appender) -> None:
         pending = self.boundary.pending
         assert pending is not None
@@ -109,7 +130,10 @@ class Step:
             if failure is not None:
                 self.kill(Crash("internal", message=str(failure)))
             else:
-                clock.call_at(pending.until_us, lambda: self._wake(appender, pending.until_us))
+                self._guarded(lambda: clock.call_at(pending.until_us, due))
+
+        def due() -> None:
+            self._guarded(lambda: self._wake(appender, pending.until_us))
 
         appender.commit(arm)  # what a guest is about to wait for is in the chain before it waits
 

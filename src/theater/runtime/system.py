@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from itertools import count
 
+from theater.runtime.mishap import report
+
 _POOL_BYTES = 4096  # one system call serves 80 steps
 
 
@@ -62,7 +64,10 @@ class SystemClock:
                 if number in self._cancelled:
                     self._cancelled.discard(number)
                     continue
-            action()
+            try:
+                action()
+            except Exception as error:  # noqa: BLE001 - one timer's failure must not take the others with it
+                report(error)
 
     def _is_due(self) -> bool:
         return bool(self._heap) and self._heap[0][0] <= self.now_us()

@@ -34,8 +34,12 @@ class Divergence:
 class Tape(Protocol):
     """See above."""
 
+    @property
+    def is_live(self) -> bool:
+        """Whether a call that has no recorded answer may be made."""
+
     def answer(self, name: str, *, ended_us: range | None = None) -> HostCall | None:
-        """The recorded ``host`` event that answers the call ``name``, or None where the call has to be made.
+        """The recorded ``host`` event that answers the call ``name``, or None where nothing more is recorded.
 
         ``ended_us``: when the call, which waited, can have been answered.
         """
@@ -62,6 +66,11 @@ class Recording:
         self._add = add
         self._tick = tick
         self.emitted: list[Event] | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Always."""
+        return True
 
     def keep(self) -> None:
         """Remember what is emitted: somebody wants to run this step a second time."""
@@ -108,8 +117,18 @@ class Playing:
         """Whether everything that was recorded has happened again."""
         return self._next == len(self._events)
 
+    @property
+    def is_live(self) -> bool:
+        """Never."""
+        return False
+
     def answer(self, name: str, *, ended_us: range | None = None) -> HostCall | None:
-        """The next recorded event, which must be the answer to ``name``."""
+        """The next recorded event, which must be the answer to ``name``; None where nothing more is recorded.
+
+        That is no divergence yet: the step may have ended in the very act of recording the answer, at a limit.
+        """
+        if self.is_used_up:
+            return None
         event = self._expect("host", name)
         assert event.payload is not None
         payload = decode_payload("host", event.payload, seq=event.header.seq)
@@ -172,6 +191,11 @@ class Resuming:
     def __init__(self, playing: Playing, recording: Recording) -> None:
         self._playing = playing
         self._recording = recording
+
+    @property
+    def is_live(self) -> bool:
+        """Behind the recorded part."""
+        return self._playing.is_used_up
 
     def answer(self, name: str, *, ended_us: range | None = None) -> HostCall | None:
         """Known as long as the recorded part lasts."""

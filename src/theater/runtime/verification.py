@@ -1,8 +1,9 @@
 """Verification, whether a chain is what it says it is.
 
-Each event is looked at once. First its structure: header, link, commitment, size. Then, unless that is not wanted, what
-it claims: the grants are decided again, and every step is run again and compared. The structure shows every accident and
-every change that was not followed by new hashes; only the rest shows that a history was rewritten as a whole.
+Each event is looked at once. First its structure: header, link, commitment, size. Then, unless that is not wanted,
+what it claims: the grants are decided again, and every step is run again and compared. The structure shows every
+accident and every change that was not followed by new hashes; only the rest shows that a history was rewritten as a
+whole.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from theater.model.payload import EngineFacts, Genesis
 from theater.model.ports import BlobStore
 from theater.runtime.anatomy import Anatomy, anatomy_of
 from theater.runtime.claims import Caps, capped_limits, check_claims
-from theater.runtime.judging import Faulty
 from theater.runtime.loading import Loader
 from theater.runtime.replay import Replayer, StepDone, component_digest
-from theater.runtime.report import Fault, Report
+from theater.runtime.report import Fault, Faulty, Report
+
+VERDICTS = ("identical", "identical but for fuel", "unreproducible", "not compared")
 
 ReadEvents = Callable[[], Iterator[Event]]
 """Starts reading the chain from its first event; called once for each pass."""
@@ -83,13 +85,18 @@ class _Examination:
         self._until = until
         self._on_step = on_step
         self._count = 0
-        self._verdicts = {"identical": 0, "unreproducible": 0, "not compared": 0}
+        self._verdicts = dict.fromkeys(VERDICTS, 0)
         self._fault: Fault | None = None
         self._executed = laboratory is not None
         self._replayer: Replayer | None = None
         if laboratory is not None:
             facts = laboratory.engine_facts()
-            self._replayer = Replayer(laboratory.engine, facts, lambda event, say: _open(laboratory, event, say))
+            self._replayer = Replayer(
+                laboratory.engine,
+                facts,
+                lambda event, say: _open(laboratory, event, say),
+                fuel_max=laboratory.caps.fuel,
+            )
 
     def feed(self, event: Event) -> None:
         """Look at the next event. Raises ``Unsound`` for what is wrong with the chain itself."""
@@ -122,12 +129,16 @@ class _Examination:
     def report(self, *, is_vouched_for: bool) -> Report:
         """What was found."""
         notes = [] if is_vouched_for else ["head not vouched for: a cut tail would not show; give --head HASH"]
+        uncompared = self._verdicts["identical but for fuel"]
+        if uncompared:
+            notes.append(f"the fuel of {uncompared} steps was not compared: event 0 names another engine than this one")
         return Report(
             ok=self._fault is None,
             events=self._count,
             steps=sum(self._verdicts.values()),
             unreproducible=self._verdicts["unreproducible"],
             not_compared=self._verdicts["not compared"],
+            fuel_not_compared=uncompared,
             open=self._checker.open_step,
             head=self._checker.head.hash if self._count else None,
             executed=self._executed,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from theater.model.capability import Resources
-from theater.model.execution import Instance
+from theater.model.execution import Closed, Instance
+from theater.runtime.outcome import Outcome
 
 
 @dataclass(slots=True)
@@ -53,3 +54,11 @@ class WarmKeeper:
         if self._kept is not None and self._kept.instance is not None and not is_running:
             self._kept.instance.close()
         self._kept = None
+
+
+def survivor(closed: Closed, outcome: Outcome) -> Instance | None:
+    """The instance, unless the step crashed: then nobody knows what it holds."""
+    if closed.instance is not None and outcome.kind == "crashed":
+        closed.instance.close()
+        return None
+    return closed.instance

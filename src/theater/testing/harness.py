@@ -17,8 +17,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-import msgspec
-
 from theater.model.event import Event, Head
 from theater.model.ids import ActorId
 from theater.model.payload import Payload
@@ -28,6 +26,7 @@ from theater.runtime.examination import examine_actor
 from theater.runtime.history import payload_of
 from theater.runtime.letter import Reply
 from theater.runtime.opening import Options
+from theater.runtime.python_values import from_json, to_json
 from theater.runtime.report import Report
 from theater.runtime.runtime import ActorRef, Runtime
 from theater.runtime.sources import Source
@@ -183,8 +182,8 @@ class Actor:
 
     def request(self, body: object) -> object:
         """Send ``body`` and return the reply, both as Python values. Raises as ``ActorRef.request``."""
-        reply = self.request_json(msgspec.json.encode(body).decode())
-        return None if reply.text is None else msgspec.json.decode(reply.text)
+        reply = self.request_json(to_json(body))
+        return None if reply.text is None else from_json(reply.text)
 
     def request_json(self, body: str) -> Reply:
         """Send a JSON text; the reply has exactly the guest's text."""
