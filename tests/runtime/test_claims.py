@@ -187,7 +187,7 @@ def test_a_limit_beyond_the_verifiers_is_refused_with_the_option(field: str) -> 
         "deadline": Caps().deadline_s,
     }
 
-    with pytest.raises(Unsound, match=rf"{field} needs {needed}, allowed {needed - 1}; raise it with --max-"):
+    with pytest.raises(Unsound, match=rf"event 0: needs {needed}, allowed {needed - 1}; raise it with --max-"):
         capped_limits(honest(), Caps(**{field: needed - 1}))
 
 

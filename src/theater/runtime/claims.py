@@ -77,5 +77,5 @@ def capped_limits(genesis: Genesis, caps: Caps) -> Limits:
         needed, allowed = getattr(limits, field.name), getattr(caps, field.name)
         if needed > allowed and field.name not in ("fuel", "deadline_s"):
             option = f"--max-{field.name.removesuffix('_bytes').removesuffix('_s').replace('_', '-')}"
-            raise Unsound(f"event 0: {field.name} needs {needed}, allowed {allowed}; raise it with {option}", seq=0)
+            raise Unsound(f"event 0: needs {needed}, allowed {allowed}; raise it with {option}", seq=0)
     return replace(limits, fuel=min(limits.fuel, caps.fuel), deadline_s=caps.deadline_s)

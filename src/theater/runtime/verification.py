@@ -87,6 +87,7 @@ class _Examination:
         self._count = 0
         self._verdicts = dict.fromkeys(VERDICTS, 0)
         self._fault: Fault | None = None
+        self._lacks_component = False  # which is no fault of the chain's, and goes behind any that is
         self._executed = laboratory is not None
         self._replayer: Replayer | None = None
         if laboratory is not None:
@@ -117,7 +118,7 @@ class _Examination:
         """The chain itself is wrong here; a step before may have come out otherwise, and is then the first fault."""
         if self._replayer is not None:
             self._judge(self._replayer.finish())
-        if self._fault is None:
+        if self._fault is None or self._lacks_component:
             seq = error.data.get("seq", self._count)
             self._fault = Fault(seq=seq if isinstance(seq, int) else self._count, why=str(error))
 
@@ -153,6 +154,7 @@ class _Examination:
                 self._on_step(step)
         except Faulty as stop:
             self._fault = stop.fault
+            self._lacks_component = isinstance(stop.__cause__, NotFound)
             self.close()
             self._replayer = None
 
