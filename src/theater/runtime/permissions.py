@@ -175,7 +175,8 @@ def _indented(lines: Sequence[str]) -> str:
 def _denial(lines: Sequence[str]) -> str:
     names = [line[len("[capabilities.") : -1] for line in lines if line.startswith("[capabilities.")]
     flags = " ".join(f"--allow {name}" for name in names)
+    tables = ", ".join(f"[ceiling.{name}]" for name in names)
     return (
         f"the manifest asks for more than this node allows:\n{_indented(lines)}\n"
-        f"allow it once with {flags}, or for ever by the same lines under [ceiling.…] in config.toml"
+        f"allow it once with {flags}, or for ever by the same lines under {tables} in config.toml"
     )
