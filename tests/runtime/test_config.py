@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -45,7 +47,8 @@ def test_an_empty_file_is_none(tmp_path: Path) -> None:
 def test_the_file_lies_where_configs_lie() -> None:
     assert config_file({"XDG_CONFIG_HOME": "/c", "HOME": "/h"}) == Path("/c/theater/config.toml")
     assert config_file({"XDG_CONFIG_HOME": "", "HOME": "/h"}) == Path("/h/.config/theater/config.toml")
-    assert config_file({}) == Path("~/.config/theater/config.toml").expanduser()
+    of_the_user = Path(pwd.getpwuid(os.getuid()).pw_dir)  # whatever HOME the tests run with
+    assert config_file({}) == of_the_user / ".config" / "theater" / "config.toml"
 
 
 # -- the data directory ----------------------------------------------------------------------------------------------
