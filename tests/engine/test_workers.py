@@ -227,7 +227,7 @@ def test_a_killed_call_is_taken_before_all_that_wait(crew: Crew) -> None:
 
 def test_a_worker_calls_when_idle_before_it_sleeps(crew: Crew) -> None:
     order: list[str] = []
-    crew.workers.when_idle(lambda: order.append(f"idle, {crew.wake.sleeps.acquire(blocking=False)}"))
+    crew.workers.when_idle(lambda _: order.append(f"idle, {crew.wake.sleeps.acquire(blocking=False)}"))
     crew.put(lambda: order.append("run"))
     crew.wait_asleep()
 
@@ -237,7 +237,7 @@ def test_a_worker_calls_when_idle_before_it_sleeps(crew: Crew) -> None:
 def test_a_call_that_comes_while_when_idle_runs_is_taken_before_the_worker_sleeps(crew: Crew) -> None:
     order: list[str] = []
 
-    def idle() -> None:
+    def idle(_step_back: Callable[[], None]) -> None:
         order.append("idle")
         if order.count("idle") == 1:
             crew.put(lambda: order.append("run"))
@@ -251,9 +251,25 @@ def test_a_call_that_comes_while_when_idle_runs_is_taken_before_the_worker_sleep
     assert crew.wake.woken <= 2  # another worker may take it: this one could have been long about it
 
 
+def test_what_comes_when_the_long_part_is_over_is_left_to_who_is_awake(crew: Crew) -> None:
+    order: list[str] = []
+
+    def idle(step_back: Callable[[], None]) -> None:
+        step_back()
+        if not order:
+            crew.put(lambda: order.append("run"))
+
+    crew.workers.when_idle(idle)
+    crew.put(nothing)
+    crew.wait_asleep()
+
+    assert order == ["run"]
+    assert crew.wake.woken == 1
+
+
 def test_no_more_than_64_calls_are_run_without_a_call_of_when_idle(crew: Crew) -> None:
     order: list[str] = []
-    crew.workers.when_idle(lambda: order.append("idle"))
+    crew.workers.when_idle(lambda _: order.append("idle"))
     with crew.busy():
         for _ in range(2 * RUN_MAX + 10):
             crew.put(lambda: order.append("run"))
@@ -266,7 +282,7 @@ def test_no_more_than_64_calls_are_run_without_a_call_of_when_idle(crew: Crew) -
 
 def test_the_last_worker_to_step_aside_calls_when_idle_and_one_that_leaves_another_awake_does_not(crew: Crew) -> None:
     idles: list[str] = []
-    crew.workers.when_idle(lambda: idles.append(threading.current_thread().name))
+    crew.workers.when_idle(lambda _: idles.append(threading.current_thread().name))
     with crew.polling() as last:
         assert idles == [last.thread]
         with crew.busy():
@@ -276,7 +292,7 @@ def test_the_last_worker_to_step_aside_calls_when_idle_and_one_that_leaves_anoth
 
 
 def test_a_when_idle_that_fails_is_reported_and_the_workers_live_on(crew: Crew, reported: list[str]) -> None:
-    crew.workers.when_idle(fails)
+    crew.workers.when_idle(lambda _: fails())
     crew.put(nothing).wait_run()
     crew.wait_asleep()
     assert reported == ["no space"]
@@ -284,7 +300,7 @@ def test_a_when_idle_that_fails_is_reported_and_the_workers_live_on(crew: Crew, 
     with crew.polling():
         assert reported == ["no space"] * 2
         crew.put(nothing).wait_run()
-    crew.workers.when_idle(nothing)
+    crew.workers.when_idle(lambda _: nothing())
 
 
 def test_a_call_that_fails_is_reported_and_the_worker_takes_the_next(crew: Crew, reported: list[str]) -> None:
@@ -329,7 +345,7 @@ def test_close_runs_what_waits_and_ends_every_call_and_worker(crew: Crew) -> Non
 def test_close_ends_a_call_that_waits_though_all_workers_are_about_to_sleep(crew: Crew) -> None:
     awake, may_look = threading.Semaphore(0), threading.Event()
 
-    def idle() -> None:
+    def idle(_step_back: Callable[[], None]) -> None:
         awake.release()
         wait_for(may_look)
 

@@ -78,7 +78,7 @@ class WasmtimeEngine:
         self._workers.start(call)
         return call
 
-    def when_idle(self, action: Callable[[], None]) -> None:
+    def when_idle(self, action: Callable[[Callable[[], None]], None]) -> None:
         self._workers.when_idle(action)
 
     def close(self) -> None:

@@ -5,9 +5,8 @@ function answered ``SUSPEND``, or until the epoch ticked: then it comes back in 
 polled on later, on any thread, or be dropped with its future. Python frames are never on a stack that is left that way,
 since host functions have returned by then.
 
-Each poll gives the GIL away. Holding it would spare short guests a sixth of their time at best when nothing else runs,
-nothing when something does, and would stop the world for up to a slice when the guest is not short after all. What does
-depend on how long a program's polls were is whether the worker steps aside for another one meanwhile: see ``workers``.
+A short call is polled with the GIL held, and one that goes on without it (``HELD_FUEL``); a worker that polls without it
+steps aside for another one meanwhile: see ``workers``.
 
 States: ``queued`` (a worker will take it) -> ``running`` (a worker has it) -> ``queued`` again after a slice, or
 ``waiting`` (until ``resume``), or ``closed``. Only the transitions between these are under the lock; a worker that

@@ -29,6 +29,9 @@ RUN_MAX = 64
 JOIN_S = 30.0
 """A worker takes a slice (10 ms) to come back from a guest. Only a host function that blocks takes longer."""
 
+WhenIdle = Callable[[Callable[[], None]], None]
+"""What a worker does before it sleeps; calls its argument once the part of it that may take long is over."""
+
 
 class Workers:
     """Implements ``execution.Queue``."""
@@ -44,7 +47,7 @@ class Workers:
         self._asleep = 0
         self._is_closed = False
         self._is_ending = False  # closed, and what was live is killed, so the workers may go
-        self._when_idle: Callable[[], None] = _nothing
+        self._when_idle: WhenIdle = _do_nothing
         # Daemons, so that an interpreter whose engine was not closed can exit; the engine's finalizer closes us then.
         self._threads = [
             threading.Thread(target=self._work, name=f"theater-guest-{i}", daemon=True)
@@ -55,7 +58,7 @@ class Workers:
         for thread in self._threads:
             thread.start()
 
-    def when_idle(self, action: Callable[[], None]) -> None:
+    def when_idle(self, action: WhenIdle) -> None:
         """What a worker does before it sleeps or steps aside."""
         self._when_idle = action
 
@@ -87,7 +90,7 @@ class Workers:
                 self._rouse()
             is_last = self._attentive == 0
         if is_last:
-            self._report_errors(self._when_idle)
+            self._report_errors(lambda: self._when_idle(_nothing))
 
     def step_back(self) -> None:
         with self._lock:
@@ -125,10 +128,7 @@ class Workers:
             self._run(call)
             count += 1
             if count % RUN_MAX == 0:
-                with self._lock:
-                    self._attentive -= 1
-                self._report_errors(self._when_idle)
-                self.step_back()
+                self._be_idle()
 
     def _next(self) -> GuestCall | None:
         """The next call, as soon as there is one; None once the engine was closed and nothing is left."""
@@ -138,16 +138,33 @@ class Workers:
                     return self._urgent.popleft()
                 if self._ready:
                     return self._ready.popleft()
-                self._attentive -= 1
-            self._report_errors(self._when_idle)  # it may take long: who puts something meanwhile wakes another one
+            self._be_idle()
             with self._lock:
-                if self._urgent or self._ready or self._is_ending:
-                    self._attentive += 1
-                    if self._urgent or self._ready:
-                        continue
+                if self._urgent or self._ready:
+                    continue
+                if self._is_ending:
                     return None
+                self._attentive -= 1
                 self._asleep += 1
             self._sleep()
+
+    def _be_idle(self) -> None:
+        """Call ``when_idle``. It may take long: until it says otherwise, whoever puts something wakes another worker.
+
+        Not any longer than that: what it calls back brings new calls, and those are best taken by who is awake.
+        """
+        is_back = False
+
+        def step_back() -> None:
+            nonlocal is_back
+            if not is_back:
+                is_back = True
+                self.step_back()
+
+        with self._lock:
+            self._attentive -= 1
+        self._report_errors(lambda: self._when_idle(step_back))
+        step_back()
 
     def _sleep(self) -> None:
         """Until somebody roused us (who has counted us as awake by then), or the engine is closed."""
@@ -175,7 +192,12 @@ class Workers:
 
 
 def _nothing() -> None:
+    """Nobody has to know when the long part is over: the worker is aside anyhow."""
+
+
+def _do_nothing(step_back: Callable[[], None]) -> None:
     """What a worker does before it sleeps, unless it was told something else."""
+    del step_back
 
 
 def _snapshot(live: Iterable[GuestCall]) -> list[GuestCall]:

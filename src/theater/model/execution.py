@@ -181,10 +181,12 @@ class Engine(Protocol):
     def begin(self, invocation: Invocation, then: Callable[[Resting], None]) -> Execution:
         """Start a call; ``then`` hears of each rest."""
 
-    def when_idle(self, action: Callable[[], None]) -> None:
+    def when_idle(self, action: Callable[[Callable[[], None]], None]) -> None:
         """Call ``action`` on an engine thread that is about to wait, or to be busy for long.
 
-        It is the moment to write down what the calls that it ran have brought. Set once, before the first ``begin``.
+        It is the moment to write down what the calls that it ran have brought. While it does, the engine counts on the
+        thread as little as if it slept, until ``action`` calls what it was given: that the long part is over. Set once,
+        before the first ``begin``.
         """
 
     def close(self) -> None:

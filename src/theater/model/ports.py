@@ -111,8 +111,10 @@ class EventStore(Protocol):
         more at once and then flush.
         """
 
-    def flush(self) -> None:
+    def flush(self, written: Callable[[], None] = lambda: None) -> None:
         """Write what is queued, perhaps on this thread, and then the callbacks run here.
+
+        ``written`` is called when the writing on this thread is over, before the callbacks; not if there was none.
 
         Waits for the disk no more than writing to a file does: where the store promises to survive the loss of power,
         another thread writes.

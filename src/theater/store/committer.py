@@ -25,6 +25,10 @@ Commit = Callable[[list[Append]], list[Appended | StoreError]]
 """Write batches in one transaction; one result a batch. Raises nothing."""
 
 
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
 class Committer:
     """Writes one group at a time; callbacks run on the thread that wrote, in the order of ``put``.
 
@@ -56,12 +60,15 @@ class Committer:
         elif hurry:
             self._wake.put(True)
 
-    def flush(self) -> None:
-        """Write what is queued, on this thread, unless another one is at it (it will then write this, too)."""
+    def flush(self, written: Callable[[], None] = _nothing) -> None:
+        """Write what is queued, on this thread, unless another one is at it (it will then write this, too).
+
+        ``written`` is called once the first group is written, before its callbacks: what may take long is over then.
+        """
         if not self._queue:
             return
         if self._inline:
-            self._drain()
+            self._drain(written)
         else:
             self._wake.put(True)
 
@@ -82,19 +89,21 @@ class Committer:
         with self._turn:  # whoever writes through ``flush`` is done, so the store may be closed
             pass
 
-    def _drain(self) -> None:
+    def _drain(self, written: Callable[[], None] = _nothing) -> None:
         # Whoever finds the turn taken may leave: the other one looks at the queue again once it has let go of the turn.
         while self._queue and self._turn.acquire(blocking=False):
             try:
-                self._write_group()
+                self._write_group(written)
             finally:
                 self._turn.release()
 
-    def _write_group(self) -> None:
+    def _write_group(self, written: Callable[[], None] = _nothing) -> None:
         group = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_MAX))]
         if not group:
             return
-        for (_, done), result in zip(group, self._results(group), strict=True):
+        results = self._results(group)
+        written()
+        for (_, done), result in zip(group, results, strict=True):
             try:
                 done(result)
             except Exception as error:  # noqa: BLE001 - a callback must not take the others' commits with it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from theater.errors import HeadConflict, StoreError
@@ -35,8 +35,8 @@ class MemoryEventStore:
     def append(self, batch: Append, done: AppendDone, *, hurry: bool = True) -> None:
         self._committer.put(batch, done, hurry=hurry)
 
-    def flush(self) -> None:
-        self._committer.flush()
+    def flush(self, written: Callable[[], None] = lambda: None) -> None:
+        self._committer.flush(written)
 
     def head(self, actor: ActorId) -> Head:
         with self._lock:

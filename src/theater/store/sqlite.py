@@ -9,7 +9,7 @@ event is hashed when it is read). Why it is built like this: docs/design/0004-ch
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Self
 
 from theater.errors import Damaged
@@ -95,9 +95,9 @@ class SqliteEventStore:
             return
         self._committer.put(batch, done, hurry=hurry)
 
-    def flush(self) -> None:
+    def flush(self, written: Callable[[], None] = lambda: None) -> None:
         if self._committer is not None:
-            self._committer.flush()
+            self._committer.flush(written)
 
     def head(self, actor: ActorId) -> Head:
         return self._chains.head(actor)
