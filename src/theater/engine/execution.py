@@ -5,8 +5,8 @@ function answered ``SUSPEND``, or until the epoch ticked: then it comes back in 
 polled on later, on any thread, or be dropped with its future. Python frames are never on a stack that is left that way,
 since host functions have returned by then.
 
-A short call is polled with the GIL held, and one that goes on without it (``HELD_FUEL``); a worker that polls without it
-steps aside for another one meanwhile: see ``workers``.
+A short call is polled with the GIL held, and one that goes on without it (``HELD_FUEL``); a worker that polls without
+it steps aside for another one meanwhile: see ``workers``.
 
 States: ``queued`` (a worker will take it) -> ``running`` (a worker has it) -> ``queued`` again after a slice, or
 ``waiting`` (until ``resume``), or ``closed``. Only the transitions between these are under the lock; a worker that
