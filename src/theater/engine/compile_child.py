@@ -3,7 +3,7 @@
 A compiler can be made to take gigabytes or minutes, and running out of memory aborts the process it runs in. So it runs
 here, under limits of its own, with nothing inherited: no environment, no descriptors, a temporary folder as its world.
 
-Started by ``compiler`` as ``compile_child.main([task, memory limit, CPU limit])`` with that folder as working folder;
+Started by ``compiler`` as ``compile_child.main([task, memory limit, CPU limit, parent])`` with that folder as working folder;
 reads ``input``, writes ``output``, or ``error`` with the reason why it cannot be compiled.
 """
 
@@ -35,6 +35,8 @@ def main(arguments: list[str]) -> None:
     """Do the task that the arguments name, and exit."""
     task, memory_bytes, cpu_s = arguments[0], int(arguments[1]), int(arguments[2])
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # nobody waits for the result then
+    if os.getppid() != int(arguments[3]):
+        os._exit(1)  # that happened before we could ask to be told
     _limit(memory_bytes, cpu_s)
     data = Path("input").read_bytes()
     try:

@@ -73,11 +73,11 @@ class Compiler:
 
     def _child(self, task: Task, folder: Path) -> int | None:
         """Its exit status, None where its wall time was up."""
-        limits = [str(self._memory_max_bytes), str(self._cpu_max_s)]
+        arguments = [str(self._memory_max_bytes), str(self._cpu_max_s), str(os.getpid())]
         path = json.dumps([str(Path(p).resolve()) for p in sys.path if p])
         with (folder / "messages").open("wb") as messages:
             child = subprocess.Popen(
-                [sys.executable, "-I", "-c", _BOOT, path, task, *limits],
+                [sys.executable, "-I", "-c", _BOOT, path, task, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=messages,
                 stderr=messages,
