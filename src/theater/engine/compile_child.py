@@ -3,8 +3,8 @@
 A compiler can be made to take gigabytes or minutes, and running out of memory aborts the process it runs in. So it runs
 here, under limits of its own, with nothing inherited: no environment, no descriptors, a temporary folder as its world.
 
-Started by ``compiler`` as ``compile_child.main([task, memory limit, CPU limit, parent])`` with that folder as working folder;
-reads ``input``, writes ``output``, or ``error`` with the reason why it cannot be compiled.
+Started by ``compiler`` as ``compile_child.main([task, memory limit, CPU limit, parent])`` with that folder as working
+folder; reads ``input``, writes ``output``, or ``error`` with the reason why it cannot be compiled.
 """
 
 from __future__ import annotations
