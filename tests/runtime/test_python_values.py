@@ -12,18 +12,36 @@ for _ in range(1200):
     TOO_DEEP = [TOO_DEEP]
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, b"x", object(), TOO_DEEP])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, b"x", object()])
 def test_a_value_that_is_no_json_is_refused(value: object) -> None:
     with pytest.raises(InvalidJson):
         to_json(value)
 
 
-@pytest.mark.parametrize("text", ["[" * 1024 + "]" * 1024, "1e400", "-1e999"])
+@pytest.mark.parametrize("text", ["1e400", "-1e999"])
 def test_a_text_that_python_cannot_hold_is_refused_whole(text: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         from_json(text)
 
     assert caught.value.data["text"] == text
+
+
+def test_the_deepest_text_comes_through_or_is_refused_whole() -> None:
+    """How deep Python's reader goes differs between its versions; 3.11 stops short of what JSON may be here."""
+    text = "[" * 1024 + "]" * 1024
+    try:
+        value = from_json(text)
+    except InvalidInput as error:
+        assert error.data["text"] == text
+    else:
+        assert to_json(value) == text
+
+
+def test_a_value_that_nests_too_deep_is_not_sent(stage: Stage) -> None:
+    actor = stage.play(wat.ECHO)
+
+    with pytest.raises(InvalidJson):
+        actor.request(TOO_DEEP)
 
 
 def test_large_whole_numbers_and_any_text_come_through() -> None:
