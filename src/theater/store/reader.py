@@ -18,8 +18,8 @@ SELECT first_seq + count - 1, last_hash FROM segments WHERE ref = ? ORDER BY fir
 """
 _FORWARD = """
 SELECT first_seq, count, last_hash, frames FROM segments
-WHERE ref = ?1 AND first_seq < ?3
-    AND first_seq >= coalesce((SELECT max(first_seq) FROM segments WHERE ref = ?1 AND first_seq <= ?2), 0)
+WHERE ref = ? AND first_seq < ?
+    AND first_seq >= coalesce((SELECT max(first_seq) FROM segments WHERE ref = ? AND first_seq <= ?), 0)
 ORDER BY first_seq
 """
 _BACKWARD = """
@@ -27,7 +27,7 @@ SELECT first_seq, count, last_hash, frames FROM segments WHERE ref = ? AND first
 """
 _BY_INDEX = """
 SELECT first_index, actor, first_seq, count, last_hash, frames FROM segments JOIN chains USING (ref)
-WHERE first_index >= coalesce((SELECT max(first_index) FROM segments WHERE first_index <= ?1), 0)
+WHERE first_index >= coalesce((SELECT max(first_index) FROM segments WHERE first_index <= ?), 0)
 ORDER BY first_index
 """
 _SIZE = "SELECT first_index + count FROM segments ORDER BY first_index DESC LIMIT 1"
@@ -61,7 +61,7 @@ class ChainReader:
         previous: Event | None = None
         while position < stop:
             begun = position
-            for row in self._readers.page(_FORWARD, (ref, position, stop)):
+            for row in self._readers.page(_FORWARD, (ref, stop, ref, position)):
                 for event in self._segment(actor, row):
                     if previous is not None:
                         _require_link(actor, previous, event)
