@@ -19,6 +19,9 @@ from theater.model.ids import ActorId, Digest
 
 Status = Literal["running", "paused", "stopped", "crashed"]
 
+LIVING: tuple[Status, ...] = ("running", "paused")
+"""An actor that takes messages, and whose name is its own."""
+
 Durability = Literal["process", "power"]
 """What an acknowledged write survives: the death of the process, or the loss of power."""
 

@@ -24,13 +24,13 @@ from theater.model.crash import UNREPRODUCIBLE, Crash, cut
 from theater.model.event import EMPTY, Event, Head, Kind
 from theater.model.execution import Closed, Engine
 from theater.model.payload import CrashedPayload, Message, encode_payload
-from theater.model.ports import ActorRecord, Clock, Entropy, Status
+from theater.model.ports import LIVING, ActorRecord, Clock, Entropy, Status
 from theater.model.randomness import SEED_BYTES
 from theater.runtime.anatomy import Anatomy
 from theater.runtime.appender import Appender
 from theater.runtime.delivery import own_copy
 from theater.runtime.letter import Letter, nobody
-from theater.runtime.life import CHANGES_FROM, LIVING, Control, Memory, lifecycle, status_after
+from theater.runtime.life import CHANGES_FROM, Control, Memory, lifecycle, status_after
 from theater.runtime.loading import HANDLE, INIT, RUN
 from theater.runtime.mishap import report
 from theater.runtime.outcome import Outcome, answer_of, conclude

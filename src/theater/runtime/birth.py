@@ -17,13 +17,13 @@ from theater.model.header import format_time
 from theater.model.ids import Digest, root_actor_id
 from theater.model.manifest import Manifest
 from theater.model.payload import BOUNDARY, EngineFacts, Genesis, Lifecycle, encode_payload
-from theater.model.ports import ActorRecord
+from theater.model.ports import LIVING, ActorRecord
 from theater.runtime.actor import Actor, Sampler
 from theater.runtime.anatomy import Anatomy, anatomy_of
 from theater.runtime.appender import Appender
 from theater.runtime.history import OpenStep, left_off, payload_of, read_genesis
 from theater.runtime.letter import Letter, nobody
-from theater.runtime.life import LIVING, Memory
+from theater.runtime.life import Memory
 from theater.runtime.node import Node
 from theater.runtime.permissions import Permissions, decide, decide_again
 

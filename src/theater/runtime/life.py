@@ -13,7 +13,6 @@ from theater.runtime.letter import Letter
 from theater.runtime.loading import HANDLE
 from theater.runtime.outcome import Outcome
 
-LIVING: tuple[Status, ...] = ("running", "paused")
 CHANGES_FROM: dict[str, tuple[Status, ...]] = {
     "paused": ("running",),
     "resumed": ("paused",),

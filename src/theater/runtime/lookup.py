@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from theater.errors import NotFound
 from theater.model.ids import ID_PREFIX_MIN
-from theater.model.ports import ActorRecord, EventStore
+from theater.model.ports import LIVING, ActorRecord, EventStore
 from theater.model.spelling import nearest
 
 
@@ -17,7 +17,7 @@ def find_record(store: EventStore, text: str) -> ActorRecord:
     found = store.find(text)
     named = [record for record in found if record.name == text]
     if named:
-        living = [record for record in named if record.status in ("running", "paused")]
+        living = [record for record in named if record.status in LIVING]
         return (living or sorted(named, key=lambda record: record.created_us, reverse=True))[0]
     exact = [record for record in found if record.id == text]
     if exact:

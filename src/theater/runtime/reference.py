@@ -9,10 +9,9 @@ from theater.errors import InvalidInput, NameTaken, TimedOut
 from theater.model.event import Head
 from theater.model.ids import ActorId
 from theater.model.json_text import check_json
-from theater.model.ports import ActorRecord, EventStore, Status
+from theater.model.ports import LIVING, ActorRecord, EventStore, Status
 from theater.runtime.actor import Actor
 from theater.runtime.letter import Reply
-from theater.runtime.life import LIVING
 from theater.runtime.loading import HANDLE
 from theater.runtime.python_values import from_json, to_json
 

@@ -13,8 +13,8 @@ from typing import TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
 from theater.model.ids import ActorId
+from theater.model.ports import LIVING
 from theater.runtime.actor import Actor
-from theater.runtime.life import LIVING
 
 T = TypeVar("T")
 

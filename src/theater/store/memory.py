@@ -10,11 +10,9 @@ from pathlib import Path
 from theater.errors import HeadConflict, StoreError
 from theater.model.event import EMPTY, Event, Head
 from theater.model.ids import ID_PREFIX_MIN, ActorId, Digest
-from theater.model.ports import ActorRecord, Append, AppendDone, Appended, NodeFacts
+from theater.model.ports import LIVING, ActorRecord, Append, AppendDone, Appended, NodeFacts
 from theater.store.committer import Committer
 from theater.store.content import FileBlobStore
-
-_LIVING = ("running", "paused")
 
 
 class MemoryEventStore:
@@ -69,7 +67,7 @@ class MemoryEventStore:
         records = self.records()
         named = [record for record in reversed(records) if record.name == text]
         if named:
-            return sorted(named, key=lambda record: record.status not in _LIVING)
+            return sorted(named, key=lambda record: record.status not in LIVING)
         if len(text) < ID_PREFIX_MIN:
             return []
         return sorted((record for record in records if record.id.startswith(text)), key=lambda record: record.id)
@@ -97,9 +95,9 @@ class MemoryEventStore:
                 f"the chain of {actor} ends with event {head.seq}, and {batch.expected.seq} was expected", head=head
             )
         if record is not None:
-            if record.status in _LIVING:
+            if record.status in LIVING:
                 for other in self._records.values():
-                    if other.name == record.name and other.status in _LIVING and other.id != actor:
+                    if other.name == record.name and other.status in LIVING and other.id != actor:
                         return StoreError(
                             f"an actor named '{record.name}' is alive already", name_taken=record.name, by=other.id
                         )

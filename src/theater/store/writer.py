@@ -16,7 +16,7 @@ from typing import NamedTuple
 from theater.errors import Damaged, DiskFull, HeadConflict, StoreError
 from theater.model.event import EMPTY, Event, Head
 from theater.model.ids import ActorId, Digest
-from theater.model.ports import ActorRecord, Append, Appended
+from theater.model.ports import LIVING, ActorRecord, Append, Appended
 from theater.store.connections import translated
 from theater.store.faults import Fault
 from theater.store.frames import encode_frames
@@ -40,8 +40,6 @@ ON CONFLICT (ref) DO UPDATE SET name = excluded.name, status = excluded.status, 
 _NAME_HOLDER = """
 SELECT actor FROM records JOIN chains USING (ref) WHERE name = ? AND status IN ('running', 'paused')
 """
-
-_LIVING = ("running", "paused")
 
 
 class _Chain(NamedTuple):
@@ -112,7 +110,7 @@ class Writer:
                 f"the chain of {actor} ends with event {chain.head.seq}, and {batch.expected.seq} was expected",
                 head=chain.head,
             )
-        if record is not None and record.status in _LIVING:
+        if record is not None and record.status in LIVING:
             holder = plan.names.setdefault(record.name, actor)
             if holder == actor:
                 holder = self._name_holder(record.name) or actor
