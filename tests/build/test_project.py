@@ -57,7 +57,18 @@ def test_there_has_to_be_one_source(tmp_path: Path) -> None:
         find_project(plant(tmp_path, MANIFEST, "actor.py", "main.py"))
 
 
-@pytest.mark.parametrize("manifest", ["", "name = 1", 'name = "No Name"', "name =", 'name = "a"\ncapabilities = 1'])
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        "",
+        "name = 1",
+        'name = "No Name"',
+        "name =",
+        'name = "a"\ncapabilities = 1',
+        "x = " + "9" * 5000,
+        "x = " + "[" * 999,
+    ],
+)
 def test_a_manifest_without_what_is_needed_is_refused(tmp_path: Path, manifest: str) -> None:
     with pytest.raises(InvalidManifest):
         find_project(plant(tmp_path, manifest, "actor.py"))

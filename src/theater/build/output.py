@@ -43,23 +43,28 @@ def digest_inputs(inputs: Mapping[str, bytes]) -> str:
 def read_component(path: Path, inputs: str) -> bytes | None:
     """The component at ``path``, if it is the very one that was built there from ``inputs``."""
     try:
-        stamp = json.loads(_stamp(path).read_bytes())
+        stamp = _stamp(path).read_bytes()
         data = path.read_bytes()
-    except (OSError, ValueError, RecursionError):
+    except OSError:
         return None
-    return data if stamp == {"inputs": inputs, "component": hashlib.sha256(data).hexdigest()} else None
+    return data if stamp == _stamp_text(data, inputs) else None
 
 
 def write_component(path: Path, data: bytes, inputs: str) -> None:
     """Put a component and its stamp in their places, each whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    stamp = {"inputs": inputs, "component": hashlib.sha256(data).hexdigest()}
     _write(path, data)
-    _write(_stamp(path), json.dumps(stamp, indent=1).encode() + b"\n")
+    _write(_stamp(path), _stamp_text(data, inputs))
 
 
 def _stamp(path: Path) -> Path:
     return path.with_name(f".{path.name}.stamp")
+
+
+def _stamp_text(data: bytes, inputs: str) -> bytes:
+    """What a stamp says, in the one way in which it is written: it is compared, and never parsed."""
+    stamp = {"inputs": inputs, "component": hashlib.sha256(data).hexdigest()}
+    return json.dumps(stamp, indent=1).encode() + b"\n"
 
 
 def _write(path: Path, data: bytes) -> None:

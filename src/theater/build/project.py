@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path, PurePosixPath
 
-from theater.errors import BuildFailed, InvalidManifest, NotFound
+from theater.errors import BuildFailed, InvalidInput, InvalidManifest, NotFound
 from theater.model.manifest import MANIFEST_MAX_BYTES, check_name
+from theater.model.toml_text import parse_toml
 
 MANIFEST = "theater.toml"
 
@@ -70,8 +70,8 @@ def _read(manifest: Path) -> Mapping[str, object]:
     if len(data) > MANIFEST_MAX_BYTES:
         raise InvalidManifest(f"{manifest} is larger than {MANIFEST_MAX_BYTES} bytes")
     try:
-        return tomllib.loads(data.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        return parse_toml(data.decode())
+    except (UnicodeDecodeError, InvalidInput) as error:
         raise InvalidManifest(f"{manifest}: {error}") from error
 
 

@@ -28,6 +28,7 @@ NAME_MAX_BYTES = 200
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND_US = 1_000_000
+_BRACKETS_MAX = 64  # of a header of another version: it is told apart and not read, so any number will do
 _TIME_LENGTH = len("YYYY-MM-DDTHH:MM:SS.ffffffZ")
 
 _TEXT = r"[ !#-\[\]-~]*"
@@ -167,9 +168,11 @@ _KIND_OF: dict[bytes, Kind] = {kind.encode(): cast("Kind", kind) for kind in KIN
 
 def _why_no_header(data: bytes) -> str:
     """A reason better than 'no': a header of another version may have other keys."""
+    if data.count(b"[") + data.count(b"{") > _BRACKETS_MAX:  # the parser recurses for each that is open
+        return "the header is not in its one form"
     try:
         found = json.loads(data)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # a caller deep in the stack itself
         return "the header is not JSON"
     if isinstance(found, dict) and "v" in found and found["v"] != VERSION:
         return f"header version {str(found['v'])[:20]!r} is not known here, only {VERSION}"

@@ -104,6 +104,7 @@ _SCALAR_AND_COMMA = re.compile(f"{_W}{_SCALAR}{_W},", re.DOTALL)
 _NOT_OPENING = re.compile(r"[^\[{]++")
 _NOT_CLOSING = re.compile(r"[^\]}]++")
 _BRACKETS = re.compile(rf"{_STRING}|[\[{{]++|[\]}}]++", re.DOTALL)
+_STRING_OR_BRACKETS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"?|[\[{]++|[\]}]++', re.DOTALL)  # an open string, too
 _LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 _CLOSED_BY = str.maketrans("[{", "]}")
@@ -139,6 +140,26 @@ def decode_json_bytes(data: bytes, *, max_bytes: int) -> str:
         raise InvalidJson(f"not JSON: not UTF-8 at character {offset}", offset=offset) from error
     check_json(text, max_bytes=max_bytes)
     return text
+
+
+def nests_deeper(text: str, depth: int) -> bool:
+    """Whether containers within ``text`` stand deeper than ``depth`` within each other.
+
+    To be asked before a parser that recurses: near the end of the stack more fails than the parser. For what is not
+    JSON the answer may be either, but False only where no parser gets deeper before it finds that out.
+    """
+    if text.count("[") + text.count("{") <= depth:
+        return False
+    now = 0
+    for token in _STRING_OR_BRACKETS.finditer(text):
+        first = text[token.start()]
+        if first in "[{":
+            now += token.end() - token.start()
+            if now > depth:
+                return True
+        elif first != '"':
+            now -= token.end() - token.start()
+    return False
 
 
 def _size_bytes(text: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from theater.capabilities.registry import Registry
 from theater.errors import InvalidInput, InvalidManifest
 from theater.model.spelling import nearest
+from theater.model.toml_text import parse_toml
 from theater.runtime.permissions import Grants, default_ceiling, parse_grants
 
 _KEYS = ("data-dir", "durability", "ceiling")
@@ -90,8 +90,8 @@ def _read(file: Path) -> dict[str, object]:
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{file} cannot be read: {error}") from error
     try:
-        table = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # an integer too long, tables too deep: neither is a TOMLDecodeError
+        table = parse_toml(text)
+    except InvalidInput as error:
         raise InvalidInput(f"{file} is not TOML: {error}") from error
     for key in table:
         if key not in _KEYS:

@@ -1,7 +1,8 @@
 """Python values for JSON texts, where a program would rather have those.
 
 The texts themselves are what is recorded. JSON can say more than Python's reader takes (a nesting of 1,000, a number of
-5,000 digits, ``1e400``): such a text is refused here, by an error of ours, and never changed.
+5,000 digits, ``1e400``): such a text is refused here, by an error of ours, and never changed. How deep the reader goes
+differs between its versions and with what the stack holds already, so the bound is our own.
 """
 
 from __future__ import annotations
@@ -10,6 +11,10 @@ import json
 import math
 
 from theater.errors import InvalidInput, InvalidJson
+from theater.model.json_text import nests_deeper
+
+DEPTH_MAX = 512
+"""Containers within each other that a text may have to be read: half of Python's own recursion limit."""
 
 
 def to_json(value: object) -> str:
@@ -31,6 +36,8 @@ def from_json(text: str) -> object:
         InvalidInput: it is JSON, but Python's reader does not take it; ``data["text"]`` has it.
     """
     try:
+        if nests_deeper(text, DEPTH_MAX):
+            raise ValueError(f"nested deeper than {DEPTH_MAX}")
         return json.loads(text, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         why = f"the reply is JSON that Python cannot hold ({error}); request_json gives its text"
