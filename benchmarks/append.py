@@ -2,6 +2,10 @@
 
 An append is what a step brings: two events. ``busy`` is how many other Python threads compute all the while, and so
 compete for the interpreter lock; ``seal`` is what making one event costs, which is not in the other figures.
+
+``mail`` hands over one append of each of 64 chains at a time and flushes: ``none``, plain ones; ``same-group``, each
+drops the required mailbox entry that the chain before it has just put, and puts one for the chain behind it;
+``across-groups``, likewise, but what it drops was put by the flush before. ``look_ups`` is what many actors are asked.
 """
 
 from __future__ import annotations
@@ -16,15 +20,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal, get_args
 
 from theater.chain.sealing import seal
 from theater.errors import StoreError
 from theater.model.event import EMPTY, Event, Head
-from theater.model.ids import ActorId
-from theater.model.ports import Append, Appended, Durability
+from theater.model.ids import ActorId, Digest
+from theater.model.ports import ActorRecord, Append, Appended, Durability, Entry, EntryKey
 from theater.store import DataDir, SqliteEventStore
 
 MESSAGE = json.dumps({"id": "0" * 32, "source": "cli", "export": "handle", "arguments": [], "seed": "0" * 64}).encode()
@@ -32,6 +37,8 @@ STATE = json.dumps({"fuel": 123456, "state": '{"count":1234}', "reply": '{"count
 SALT = bytes(16)
 RUNS: tuple[tuple[Durability, int], ...] = (("process", 0), ("process", 2), ("power", 0))  # with how many busy threads
 SWITCH_INTERVAL_S = 100e-6  # what the runtime sets
+MAIL_CHAINS = 64
+Mail = Literal["none", "same-group", "across-groups"]
 
 
 class Chain:
@@ -114,6 +121,82 @@ def throughput(folder: Path, durability: Durability, *, chains: int, busy: int, 
     return {"durability": durability, "chains": chains, "busy": busy, "appends_per_s": round(appends / took)}
 
 
+def mail(folder: Path, kind: Mail, *, busy: int, rounds: int) -> dict[str, object]:
+    """Rounds of one append a chain, handed over together. All of it is made beforehand."""
+    actors = [ActorId(f"{number:032x}") for number in range(MAIL_CHAINS)]
+    heads = [EMPTY] * MAIL_CHAINS
+    groups: list[list[Append]] = []
+    for turn in range(rounds):
+        group = []
+        for number, actor in enumerate(actors):
+            events = two_events(actor, heads[number])
+            group.append(posted(kind, turn, number, actors, heads[number], events))
+            heads[number] = Head(events[-1].header.seq, events[-1].hash)
+        groups.append(group)
+    results: list[Appended | StoreError] = []
+    with opened(folder, "process") as store, busy_threads(busy):
+        begun = time.perf_counter()
+        for group in groups:
+            for batch in group:
+                store.append(batch, results.append, hurry=False)
+            store.flush()
+        took = time.perf_counter() - begun
+        waiting = sum(store.size_entries("mailbox").values())
+    assert all(isinstance(result, Appended) for result in results)
+    assert waiting == {"none": 0, "same-group": 1, "across-groups": MAIL_CHAINS}[kind]
+    return {"mail": kind, "chains": MAIL_CHAINS, "busy": busy, "appends_per_s": round(len(results) / took)}
+
+
+def posted(
+    kind: Mail, turn: int, number: int, actors: list[ActorId], head: Head, events: tuple[Event, Event]
+) -> Append:
+    """One append. The very first ones begin the chains, and the next have nothing to drop yet."""
+    actor, following = actors[number], actors[(number + 1) % MAIL_CHAINS]
+    if kind == "none" or turn == 0:
+        return Append(actor, head, events)
+    is_wrapped = kind == "across-groups" or number == 0
+    put_in = turn - 1 if is_wrapped else turn
+    drops = (EntryKey(actor, "mailbox", f"{put_in:028x}{number:04x}"),) if put_in > 0 else ()
+    key = f"{turn:028x}{(number + 1) % MAIL_CHAINS:04x}"
+    return Append(actor, head, events, puts=(Entry(following, "mailbox", key, MESSAGE, once=True),), drops=drops)
+
+
+def look_ups(folder: Path, *, actors: int) -> dict[str, object]:
+    """What asking about all actors takes, each of which holds two entries; and opening the store again."""
+    made = [ActorId(f"{number:032x}") for number in range(actors)]
+    results: list[Appended | StoreError] = []
+    with opened(folder, "process") as store:
+        for actor in made:
+            record = ActorRecord(actor, actor, "running", None, 1, Digest("ab" * 32))
+            puts = Entry(actor, "mailbox", "0", MESSAGE), Entry(actor, "child", "0", b"")
+            batch = Append(actor, EMPTY, two_events(actor, EMPTY), record=record, puts=puts)
+            store.append(batch, results.append, hurry=False)
+        store.flush()
+        took = {
+            "records_ms": timed_ms(store.records),
+            "holders_ms": timed_ms(lambda: store.holders("mailbox", "timer")),
+            "size_entries_ms": timed_ms(lambda: store.size_entries("mailbox")),
+            "entries_of_one_ms": timed_ms(lambda: store.entries(made[-1])),
+        }
+    assert all(isinstance(result, Appended) for result in results)
+
+    def open_and_close() -> None:
+        with opened(folder, "process"):
+            pass
+
+    return {"actors": actors, **took, "open_and_close_ms": timed_ms(open_and_close)}
+
+
+def timed_ms(action: Callable[[], object]) -> float:
+    """The median of a few."""
+    took: list[float] = []
+    for _ in range(7):
+        begun = time.perf_counter()
+        action()
+        took.append((time.perf_counter() - begun) * 1e3)
+    return round(statistics.median(took), 3)
+
+
 def sealing(count: int) -> float:
     begun = time.perf_counter()
     for _ in range(count // 2):
@@ -193,6 +276,12 @@ def main() -> None:
                 throughput(folder / f"many-{durability}-{busy}", durability, chains=64, busy=busy, appends=appends)
                 for durability, busy in RUNS
             ],
+            "mail": [
+                mail(folder / f"mail-{kind}-{busy}", kind, busy=busy, rounds=round(150 * seconds))
+                for busy in (0, 2)
+                for kind in get_args(Mail)
+            ],
+            "look_ups": look_ups(folder / "look-ups", actors=10_000),
             "bare_sqlite": [bare_loop(folder / f"bare-{rows}.db", rows=rows, seconds=seconds) for rows in (1, 64)],
         }
     print(json.dumps(report, indent=2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 import stat
 import threading
@@ -205,6 +206,12 @@ def test_a_store_from_the_future_is_refused_and_left_alone(tmp_path: Path) -> No
         SqliteEventStore.open(data_dir, read_only=True)
 
 
+def test_a_migration_that_was_released_is_never_changed() -> None:
+    assert hashlib.sha256(MIGRATIONS[0].encode()).hexdigest() == (
+        "8339183a63dc600e3ef8f7b4f2752779f530484fbd8ff49eec0c645cd708a644"
+    )
+
+
 def test_migrations_are_made_one_by_one_and_once() -> None:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     steps = (*MIGRATIONS, "CREATE TABLE later (a) STRICT;".replace(" STRICT", ""), "INSERT INTO later VALUES (1);")
@@ -213,7 +220,7 @@ def test_migrations_are_made_one_by_one_and_once() -> None:
     migrate(connection, steps)
     migrate(connection, steps)
 
-    assert version_of(connection) == 3
+    assert version_of(connection) == len(MIGRATIONS) + 2
     assert connection.execute("SELECT count(*) FROM later").fetchone() == (1,)
     connection.close()
 
@@ -224,7 +231,7 @@ def test_a_migration_that_fails_leaves_the_version_before_it() -> None:
         migrate(connection, (*MIGRATIONS, "CREATE TABLE later (a); INSERT INTO nowhere VALUES (1);"))
     connection.execute("ROLLBACK")
 
-    assert version_of(connection) == 1
+    assert version_of(connection) == len(MIGRATIONS)
     assert connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'later'").fetchone() == (0,)
     connection.close()
 

@@ -22,6 +22,9 @@ Status = Literal["running", "paused", "stopped", "crashed"]
 LIVING: tuple[Status, ...] = ("running", "paused")
 """An actor that takes messages, and whose name is its own."""
 
+Space = Literal["mailbox", "signal", "answer", "deferred", "timer", "channel", "child", "duty", "subscription", "key"]
+"""What kinds of things an actor holds durably beside its chain; see ``Entry``."""
+
 Durability = Literal["process", "power"]
 """What an acknowledged write survives: the death of the process, or the loss of power."""
 
@@ -63,19 +66,51 @@ class ActorRecord:
     """Fingerprint of the engine that its chain named last; "" where that, and hidden state, has to be looked up."""
 
 
-class Append(msgspec.Struct, frozen=True):
-    """One transaction on one chain: all of it or nothing.
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """Something that an actor holds durably beside its chain, until it is dropped: a waiting message, a timer, a child.
 
-    ``expected`` is the head that the chain must have. ``record`` is written (inserted or replaced) with the events.
-    ``attempt`` sets the durable attempt mark of the actor's open step: the number of times that running it was begun
-    after an unclean stop; 0 clears it.
+    ``value`` is whatever the runtime wrote; the store does not look into it. Entries of an actor come back in the order
+    in which they were first put. With ``once``, an entry that is there already stays as it is: the second was a
+    duplicate; without, the value is replaced, and the place in the order kept.
     """
 
     actor: ActorId
-    expected: Head
+    space: Space
+    key: str
+    value: bytes
+    once: bool = False
+
+
+class EntryKey(msgspec.Struct, frozen=True, gc=False):
+    """An entry to be dropped. Where a ``required`` one is not there, nothing of the transaction is written.
+
+    So a step cannot be committed on a message that was never accepted, nor twice on the same one.
+    """
+
+    actor: ActorId
+    space: Space
+    key: str
+    required: bool = True
+
+
+class Append(msgspec.Struct, frozen=True):
+    """One transaction: all of it or nothing.
+
+    ``expected`` is the head that the chain must have; None, and then without events, where only entries are written.
+    ``record`` is written (inserted or replaced) with the events. ``attempt`` sets the durable attempt mark of the
+    actor's open step: the number of times that running it was begun after an unclean stop; 0 clears it. ``drops`` are
+    made before ``puts``; both may concern other actors too, which must have a chain, or get one by ``births``: the
+    first appends of chains that begin in this very transaction (these have no births of their own).
+    """
+
+    actor: ActorId
+    expected: Head | None
     events: tuple[Event, ...]
     record: ActorRecord | None = None
     attempt: int | None = None
+    puts: tuple[Entry, ...] = ()
+    drops: tuple[EntryKey, ...] = ()
+    births: tuple[Append, ...] = ()
 
 
 class Appended(msgspec.Struct, frozen=True):
@@ -107,8 +142,9 @@ class EventStore(Protocol):
     def append(self, batch: Append, done: AppendDone, *, hurry: bool = True) -> None:
         """Write a batch; ``done`` hears the result, once, on the thread that wrote. Never blocks for the disk.
 
-        Errors handed to ``done``: ``HeadConflict`` (the head is another; nothing written), ``Fenced``, ``Damaged`` and
-        its child ``DiskFull``, ``NameTaken`` through ``StoreError.data``. Raises nothing of these itself.
+        Errors handed to ``done``: ``HeadConflict`` (the head is another, or a required entry is not there; nothing
+        written), ``Fenced``, ``Damaged`` and its child ``DiskFull``, ``NameTaken`` through ``StoreError.data``. Raises
+        nothing of these itself. Batches are written in the order in which they were handed over.
 
         Without ``hurry`` it may stay queued until the next ``flush`` or hurried append: for a caller that will bring
         more at once and then flush.
@@ -149,6 +185,18 @@ class EventStore(Protocol):
 
     def attempt(self, actor: ActorId) -> int:
         """The attempt mark of an actor's open step, 0 where none is set."""
+
+    def entries(self, actor: ActorId, space: Space | None = None) -> list[Entry]:
+        """What an actor holds, of one space or of all, in the order in which it was first put."""
+
+    def entry(self, actor: ActorId, space: Space, key: str) -> Entry | None:
+        """One entry."""
+
+    def holders(self, *spaces: Space) -> list[ActorId]:
+        """The actors that hold anything in one of these spaces, oldest actor first."""
+
+    def size_entries(self, space: Space) -> dict[ActorId, int]:
+        """How many entries of a space each actor holds, where it holds any."""
 
     def size_events(self) -> int:
         """How many events the node-wide index covers."""

@@ -32,7 +32,8 @@ def _nothing() -> None:
 class Committer:
     """Writes one group at a time; callbacks run on the thread that wrote, in the order of ``put``.
 
-    The queue holds one batch a chain at most, since a chain has never two under way.
+    The queue holds one batch with events a chain at most, since a chain has never two under way; how many there are of
+    entries alone is for whoever hands them over to bound.
     """
 
     def __init__(self, commit: Commit, *, inline: bool = True) -> None:

@@ -16,7 +16,7 @@ from theater.model.ports import Durability
 BUSY_TIMEOUT_S = 10.0
 """For another process that checkpoints or makes a backup; nobody else writes."""
 
-_CACHED_STATEMENTS = 256  # one a size of insert, and the rest
+_CACHED_STATEMENTS = 512  # one a size of insert or delete, and the rest
 
 # WAL: readers and the writer do not wait for each other. With NORMAL a commit is handed to the kernel (it survives the
 # process), with FULL it is on the disk (it survives the power). secure_delete: what was erased is overwritten.

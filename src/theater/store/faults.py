@@ -12,6 +12,9 @@ from typing import Literal, get_args
 FaultPoint = Literal[
     "before-transaction",
     "payloads-written",
+    "chains-written",
+    "segments-written",
+    "entries-dropped",
     "before-commit",
     "after-commit",
     "closing",

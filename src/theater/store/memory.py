@@ -7,12 +7,17 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from theater.errors import HeadConflict, StoreError
+from theater.errors import StoreError
 from theater.model.event import EMPTY, Event, Head
 from theater.model.ids import ID_PREFIX_MIN, ActorId, Digest
-from theater.model.ports import LIVING, ActorRecord, Append, AppendDone, Appended, NodeFacts
+from theater.model.ports import LIVING, ActorRecord, Append, AppendDone, Appended, Entry, NodeFacts, Space
+from theater.store.batches import require_well_made
 from theater.store.committer import Committer
 from theater.store.content import FileBlobStore
+from theater.store.refusals import missing_entry, missing_holder, name_taken, other_head
+from theater.store.undo import Undo
+
+_Shelves = dict[tuple[Space, str], tuple[int, Entry]]  # what one actor holds, each with its position
 
 
 class MemoryEventStore:
@@ -25,12 +30,16 @@ class MemoryEventStore:
         self._all: list[Event] = []
         self._records: dict[ActorId, ActorRecord] = {}
         self._attempts: dict[ActorId, int] = {}
+        self._entries: dict[ActorId, _Shelves] = {}
+        self._next_position = 0
+        self._undo = Undo()
         self._committer = Committer(self._commit)
 
     def facts(self) -> NodeFacts:
         return self._facts
 
     def append(self, batch: Append, done: AppendDone, *, hurry: bool = True) -> None:
+        require_well_made(batch)
         self._committer.put(batch, done, hurry=hurry)
 
     def flush(self, written: Callable[[], None] = lambda: None) -> None:
@@ -76,6 +85,24 @@ class MemoryEventStore:
         with self._lock:
             return self._attempts.get(actor, 0)
 
+    def entries(self, actor: ActorId, space: Space | None = None) -> list[Entry]:
+        with self._lock:
+            held = sorted(self._entries.get(actor, {}).values(), key=lambda numbered: numbered[0])
+        return [entry for _, entry in held if space in (None, entry.space)]
+
+    def entry(self, actor: ActorId, space: Space, key: str) -> Entry | None:
+        with self._lock:
+            found = self._entries.get(actor, {}).get((space, key))
+        return None if found is None else found[1]
+
+    def holders(self, *spaces: Space) -> list[ActorId]:
+        with self._lock:
+            return [actor for actor in self._chains if any(self._size(actor, space) for space in spaces)]
+
+    def size_entries(self, space: Space) -> dict[ActorId, int]:
+        with self._lock:
+            return {actor: size for actor in self._chains if (size := self._size(actor, space))}
+
     def size_events(self) -> int:
         with self._lock:
             return len(self._all)
@@ -88,26 +115,69 @@ class MemoryEventStore:
             return [self._written(batch) for batch in batches]
 
     def _written(self, batch: Append) -> Appended | StoreError:
-        actor, record = batch.actor, batch.record
+        self._undo.begin()
+        first_index = len(self._all)
+        refusal = self._refusal(batch)
+        if refusal is None:
+            return Appended(self._head(batch.actor), first_index)
+        for event in self._all[first_index:]:
+            self._chains[event.header.actor].pop()
+        del self._all[first_index:]
+        self._undo.roll_back()
+        return refusal
+
+    def _refusal(self, batch: Append) -> StoreError | None:
+        # Chains first: an entry may be put for an actor that is born in the same batch.
+        refusal = self._extend_chain(batch)
+        for birth in batch.births:
+            refusal = refusal or self._extend_chain(birth)
+        refusal = refusal or self._change_entries(batch)
+        for birth in batch.births:
+            refusal = refusal or self._change_entries(birth)
+        return refusal
+
+    def _extend_chain(self, part: Append) -> StoreError | None:
+        actor, record = part.actor, part.record
+        if part.expected is None:
+            return None
         head = self._head(actor)
-        if head != batch.expected:
-            return HeadConflict(
-                f"the chain of {actor} ends with event {head.seq}, and {batch.expected.seq} was expected", head=head
-            )
+        if head != part.expected:
+            return other_head(actor, head, part.expected)
         if record is not None:
             if record.status in LIVING:
                 for other in self._records.values():
                     if other.name == record.name and other.status in LIVING and other.id != actor:
-                        return StoreError(
-                            f"an actor named '{record.name}' is alive already", name_taken=record.name, by=other.id
-                        )
-            self._records[actor] = record
-        if batch.attempt is not None:
-            self._attempts[actor] = batch.attempt
-        first_index = len(self._all)
-        self._chains.setdefault(actor, []).extend(batch.events)
-        self._all += batch.events
-        return Appended(self._head(actor), first_index)
+                        return name_taken(record.name, other.id)
+            self._undo.put(self._records, actor, record)
+        if part.attempt is not None:
+            self._undo.put(self._attempts, actor, part.attempt)
+        if actor not in self._chains:
+            self._undo.put(self._chains, actor, [])
+        self._chains[actor] += part.events
+        self._all += part.events
+        return None
+
+    def _change_entries(self, part: Append) -> StoreError | None:
+        for drop in part.drops:
+            held = self._entries.get(drop.actor, {})
+            if (drop.space, drop.key) in held:
+                self._undo.pop(held, (drop.space, drop.key))
+            elif drop.required:
+                return missing_entry(drop)
+        for put in part.puts:
+            if self._head(put.actor) == EMPTY:
+                return missing_holder(put)
+            held = self._entries.setdefault(put.actor, {})
+            place = put.space, put.key
+            found = held.get(place)
+            if found is None or not put.once:
+                position = self._next_position if found is None else found[0]
+                self._undo.put(held, place, (position, Entry(put.actor, put.space, put.key, put.value)))
+                self._next_position += 1
+        return None
+
+    def _size(self, actor: ActorId, space: Space) -> int:
+        return sum(kind == space for kind, _ in self._entries.get(actor, {}))
 
     def _head(self, actor: ActorId) -> Head:
         chain = self._chains.get(actor)

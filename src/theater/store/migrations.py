@@ -46,8 +46,25 @@ CREATE TABLE segments (
 ) STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_TABLES,)
+# What actors hold beside their chains. `position` is given out by the writer, and is the order in which entries were
+# first put.
+_ENTRIES = """
+CREATE TABLE entries (
+    position INTEGER PRIMARY KEY,
+    ref INTEGER NOT NULL REFERENCES chains (ref),
+    space TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value BLOB NOT NULL,
+    UNIQUE (ref, space, key)
+) STRICT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_TABLES, _ENTRIES)
 """Number ``n`` (from 1) takes a store of version ``n - 1`` to version ``n``."""
+
+
+ENTRIES_SINCE = 2
+"""The version that brought the entries: a store that is only read may be older."""
 
 
 def migrate(connection: sqlite3.Connection, migrations: tuple[str, ...] = MIGRATIONS) -> None:

@@ -15,11 +15,13 @@ from typing import Self
 from theater.errors import Damaged
 from theater.model.event import Event, Head
 from theater.model.ids import ActorId
-from theater.model.ports import ActorRecord, Append, AppendDone, Durability, NodeFacts
+from theater.model.ports import ActorRecord, Append, AppendDone, Durability, Entry, NodeFacts, Space
 from theater.store.actor_index import ActorIndex
+from theater.store.batches import require_well_made
 from theater.store.committer import Committer
 from theater.store.connections import Readers, connect, in_full_sync, prepare_writer, translated
 from theater.store.data_dir import DataDir
+from theater.store.entry_index import EntryIndex
 from theater.store.faults import Fault, no_fault
 from theater.store.files import PRIVATE_FILE
 from theater.store.integrity import check_all, check_tail
@@ -42,6 +44,7 @@ class SqliteEventStore:
         self._fault = fault
         self._readers = Readers(data_dir.database)
         self._actors = ActorIndex(self._readers)
+        self._entries = EntryIndex(self._readers)
         self._payloads = LargePayloads(data_dir.payloads)
         self._chains = ChainReader(self._readers, self._payloads)
         self._connection = writer[0] if writer else None
@@ -89,7 +92,7 @@ class SqliteEventStore:
 
     def append(self, batch: Append, done: AppendDone, *, hurry: bool = True) -> None:
         """Queue ``batch`` for the next transaction."""
-        _require_chained(batch)
+        require_well_made(batch)
         if self._committer is None:
             done(Damaged("the store was opened for reading only"))
             return
@@ -122,6 +125,18 @@ class SqliteEventStore:
 
     def attempt(self, actor: ActorId) -> int:
         return self._actors.attempt(actor)
+
+    def entries(self, actor: ActorId, space: Space | None = None) -> list[Entry]:
+        return self._entries.entries(actor, space)
+
+    def entry(self, actor: ActorId, space: Space, key: str) -> Entry | None:
+        return self._entries.entry(actor, space, key)
+
+    def holders(self, *spaces: Space) -> list[ActorId]:
+        return self._entries.holders(*spaces)
+
+    def size_entries(self, space: Space) -> dict[ActorId, int]:
+        return self._entries.size_entries(space)
 
     def size_events(self) -> int:
         return self._chains.size_events()
@@ -210,12 +225,3 @@ def _facts(node: dict[str, str], public_key: str, durability: Durability) -> Nod
         public_key=public_key,
         durability=durability,
     )
-
-
-def _require_chained(batch: Append) -> None:
-    """What only a bug of ours can break, and what nobody could repair afterwards."""
-    head = batch.expected
-    for event in batch.events:
-        header = event.header
-        assert header.seq == head.seq + 1 and header.prev == head.hash and header.actor == batch.actor  # noqa: PT018
-        head = Head(header.seq, event.hash)

@@ -18,7 +18,7 @@ from dataclasses import replace
 from theater.errors import HeadConflict, StoreError
 from theater.model.event import EMPTY, Event, Head
 from theater.model.ids import ActorId, Digest
-from theater.model.ports import ActorRecord, Append, Appended, EventStore, Status
+from theater.model.ports import ActorRecord, Append, Appended, Entry, EntryKey, EventStore, Space, Status
 from theater.testing.chains import ChainMaker, chain_of
 
 WAIT_S = 30.0
@@ -36,17 +36,27 @@ def append(
     attempt: int | None = None,
 ) -> Appended | StoreError:
     """Append and wait for what becomes of it."""
+    batch = Append(actor, expected, tuple(events), record=record, attempt=attempt)
+    return append_together(store, batch, hurry=True)[0]
+
+
+def append_together(store: EventStore, *batches: Append, hurry: bool = False) -> list[Appended | StoreError]:
+    """Hand over all, without ``hurry`` before anything is written; what becomes of each."""
     heard: list[Appended | StoreError] = []
-    called = threading.Event()
+    called = threading.Semaphore(0)
 
     def done(result: Appended | StoreError) -> None:
         heard.append(result)
-        called.set()
+        called.release()
 
-    store.append(Append(actor, expected, tuple(events), record=record, attempt=attempt), done)
-    assert called.wait(WAIT_S), "append was never answered"
-    assert len(heard) == 1
-    return heard[0]
+    for batch in batches:
+        store.append(batch, done, hurry=hurry)
+    if not hurry:
+        store.flush()
+    for _ in batches:
+        assert called.acquire(timeout=WAIT_S), "append was never answered"
+    assert len(heard) == len(batches)
+    return heard
 
 
 def append_chain(store: EventStore, maker: ChainMaker, *, batch: int = 5) -> None:
@@ -78,6 +88,7 @@ def a_new_store_is_empty(store: EventStore) -> None:
     assert store.find(actor) == []
     assert store.attempt(actor) == 0
     assert store.size_events() == 0
+    assert (store.entries(actor), store.entry(actor, "mailbox", "a")) == ([], None)
     assert len(store.facts().public_key) == 64
     assert not store.facts().unclean
 
@@ -286,6 +297,181 @@ def closing_finishes_what_was_appended(store: EventStore) -> None:
     assert isinstance(heard[-1], StoreError)
 
 
+def put(maker: ChainMaker, key: str, value: bytes = b"", space: Space = "mailbox", *, once: bool = False) -> Entry:
+    return Entry(maker.actor, space, key, value, once)
+
+
+def drop(maker: ChainMaker, key: str, space: Space = "mailbox", *, required: bool = True) -> EntryKey:
+    return EntryKey(maker.actor, space, key, required)
+
+
+def only(maker: ChainMaker, *changes: Entry | EntryKey) -> Append:
+    puts = tuple(change for change in changes if isinstance(change, Entry))
+    drops = tuple(change for change in changes if isinstance(change, EntryKey))
+    return Append(maker.actor, None, (), puts=puts, drops=drops)
+
+
+def first_of(maker: ChainMaker, name: str | None = None, *, births: tuple[Append, ...] = ()) -> Append:
+    """A batch that begins a chain with all of its events."""
+    record = record_of(maker.actor, name) if name else None
+    return Append(maker.actor, EMPTY, tuple(maker.events), record=record, births=births)
+
+
+def begun(store: EventStore, count: int) -> list[ChainMaker]:
+    """Chains that are in the store."""
+    makers = [chain_of(0, number=number) for number in range(count)]
+    assert all(isinstance(result, Appended) for result in append_together(store, *map(first_of, makers)))
+    return makers
+
+
+def all_of(store: EventStore, *makers: ChainMaker) -> object:
+    """All that a refusal may not change."""
+    actors = [(store.head(maker.actor), store.attempt(maker.actor), store.entries(maker.actor)) for maker in makers]
+    return list(store.events_by_index(start=0, limit=1000)), store.records(), actors
+
+
+def kinds(results: Sequence[object]) -> list[type]:
+    return [type(result) for result in results]
+
+
+def entries_keep_the_order_in_which_they_were_first_put(store: EventStore) -> None:
+    (maker,) = begun(store, 1)
+    entries = [put(maker, key, b"\0" + key.encode()) for key in ("b", "a", "", "\u00e9 c")]
+    timer = put(maker, "a", b"t", "timer")
+    append_together(store, only(maker, *entries[:2], timer), only(maker, *entries[2:]))
+
+    assert store.entries(maker.actor) == [*entries[:2], timer, *entries[2:]]
+    assert store.entries(maker.actor, "mailbox") == entries
+    assert store.entry(maker.actor, "timer", "a") == timer
+    assert store.entry(maker.actor, "timer", "b") is None
+    replaced, later = put(maker, "b", b"new"), put(maker, "a", b"later")
+    append_together(store, only(maker, replaced))
+    assert store.entries(maker.actor, "mailbox") == [replaced, *entries[1:]]
+    append_together(store, only(maker, drop(maker, "a"), later))  # drops come first, so this is another one
+    assert store.entries(maker.actor) == [replaced, timer, *entries[2:], later]
+
+
+def an_entry_that_is_put_once_stays_as_it_is(store: EventStore) -> None:
+    (maker,) = begun(store, 1)
+    again = put(maker, "a", b"2", once=True), put(maker, "b", b"1"), put(maker, "b", b"2", once=True)
+    append_together(store, only(maker, put(maker, "a", b"1", once=True)))
+    append_together(store, only(maker, *again), only(maker, put(maker, "b", b"3", once=True)))
+    assert store.entries(maker.actor) == [put(maker, "a", b"1"), put(maker, "b", b"1")]
+
+
+def a_missing_entry_refuses_all_of_its_batch_and_nothing_else(store: EventStore) -> None:
+    maker, other = begun(store, 2)
+    born, third = chain_of(1, number=9), chain_of(0, number=10)
+    head = maker.head
+    events = maker.step()
+    kept, waiting, last = put(maker, "kept"), put(other, "waiting"), put(other, "last")
+    append_together(store, only(maker, kept))
+    before = all_of(store, maker, born)
+    record, births = record_of(maker.actor, "taken"), (first_of(born, "born"),)
+    puts = put(maker, "new"), put(born, "x"), put(maker, "kept", b"changed"), put(other, "waiting", b"changed")
+    drops = drop(maker, "kept"), drop(other, "waiting"), drop(maker, "missing", required=False), drop(maker, "no")
+    refused = Append(maker.actor, head, events, record, attempt=3, puts=puts, drops=drops, births=births)
+    results = append_together(store, only(other, waiting), refused, only(other, last))
+
+    assert kinds(results) == [Appended, HeadConflict, Appended]
+    assert isinstance(results[1], HeadConflict)
+    assert results[1].data["entry"] == "no"
+    assert f"{maker.actor} holds no mailbox entry 'no'" in str(results[1])
+    assert all_of(store, maker, born) == before
+    assert store.entries(other.actor) == [waiting, last]
+    # nothing of it is remembered either: the name, the chain and the entries are as free, or as there, as before
+    again = Append(maker.actor, head, events, drops=drops[:2], births=births)
+    assert kinds(append_together(store, refused, again, first_of(third, "taken"))) == [HeadConflict, Appended, Appended]
+    assert list(store.events(born.actor)) == born.events
+
+
+def an_entry_is_dropped_by_the_batch_behind_the_one_that_put_it(store: EventStore) -> None:
+    maker, other = begun(store, 2)
+    first = only(maker, put(other, "a"), put(other, "b"))
+    second = only(other, drop(other, "a"), put(maker, "c"))
+    third = only(maker, drop(maker, "c"), drop(other, "never", required=False))
+    assert kinds(append_together(store, first, second, third)) == [Appended] * 3
+    assert (store.entries(maker.actor), store.entries(other.actor)) == ([], [put(other, "b")])
+
+
+def an_entry_is_dropped_once(store: EventStore) -> None:
+    (maker,) = begun(store, 1)
+    puts, drops, twice = put(maker, "a"), only(maker, drop(maker, "a")), only(maker, *[drop(maker, "a")] * 2)
+    append_together(store, only(maker, puts))
+    assert kinds(append_together(store, drops, drops)) == [Appended, HeadConflict]
+    assert kinds(append_together(store, only(maker, puts), twice, drops)) == [Appended, HeadConflict, Appended]
+    assert kinds(append_together(store, drops)) == [HeadConflict]
+
+
+def entries_are_held_by_actors_with_a_chain(store: EventStore) -> None:
+    (maker,) = begun(store, 1)
+    unborn = chain_of(1, number=9)
+    waiting, needed, unneeded = put(unborn, "a"), drop(unborn, "a"), drop(unborn, "a", required=False)
+    batches = only(maker, put(maker, "a"), waiting), only(unborn, waiting), only(unborn, needed), only(unborn, unneeded)
+    assert kinds(append_together(store, *batches)) == [HeadConflict, HeadConflict, HeadConflict, Appended]
+    assert (store.entries(maker.actor), store.entries(unborn.actor)) == ([], [])
+    append_together(store, Append(unborn.actor, EMPTY, tuple(unborn.events), puts=(waiting,)))
+    assert store.entries(unborn.actor) == [waiting]
+
+
+def entries_alone_need_no_head(store: EventStore) -> None:
+    (maker,) = begun(store, 1)
+    head = maker.head
+    batch = Append(maker.actor, head, maker.step())
+    results = append_together(store, only(maker, put(maker, "a")), batch, only(maker, drop(maker, "a")))
+    assert results == [Appended(head, 1), Appended(maker.head, 1), Appended(maker.head, len(maker.events))]
+
+
+def births_are_written_with_their_parent(store: EventStore) -> None:
+    parent, *children = [chain_of(number, number=number) for number in range(3)]
+    born = tuple(first_of(child, f"child-{number}") for number, child in enumerate(children))
+    batch = Append(parent.actor, EMPTY, tuple(parent.events), births=born, puts=(put(children[0], "init"),))
+    other = chain_of(1, number=9)
+    assert append_together(store, batch, first_of(other)) == [Appended(parent.head, 0), Appended(other.head, 18)]
+
+    events = [*parent.events, *children[0].events, *children[1].events, *other.events]
+    assert list(store.events_by_index(start=0, limit=100)) == list(enumerate(events))
+    assert [record.name for record in store.records()] == ["child-0", "child-1"]
+    assert store.entries(children[0].actor) == [put(children[0], "init")]
+
+
+def a_refused_birth_refuses_its_parent(store: EventStore) -> None:
+    parent, there = begun(store, 2)
+    child, twin, namesake = (chain_of(1, number=number) for number in range(5, 8))
+    head, events = parent.head, parent.step()
+    append_together(store, Append(there.actor, there.head, (), record=record_of(there.actor, "there")))
+    needy = Append(twin.actor, EMPTY, tuple(twin.events), drops=(drop(parent, "a"), drop(parent, "a")))
+    before = all_of(store, parent, there, child, twin, namesake)
+    for refused, reason in (
+        (first_of(there), HeadConflict),
+        (first_of(child), HeadConflict),  # twice in one batch
+        (first_of(namesake, "there"), StoreError),
+        (first_of(namesake, "child"), StoreError),
+        (needy, HeadConflict),
+    ):
+        births = first_of(child, "child"), refused
+        batch = Append(parent.actor, head, events, births=births, puts=(put(parent, "a"),), attempt=1)
+        assert kinds(append_together(store, batch, only(parent, drop(parent, "a")))) == [reason, HeadConflict]
+        assert all_of(store, parent, there, child, twin, namesake) == before
+    batch = Append(parent.actor, head, events, births=(first_of(child, "child"), needy))
+    assert kinds(append_together(store, batch, first_of(child, "child"))) == [HeadConflict, Appended]
+
+
+def holders_are_counted_oldest_first(store: EventStore) -> None:
+    makers = begun(store, 4)
+    spaces: tuple[Space, ...] = ("mailbox", "timer", "mailbox")
+    for maker, space in list(zip(makers, spaces, strict=False))[::-1]:
+        append_together(store, only(maker, put(maker, "a", b"", space), put(maker, "b", b"", space)))
+    append_together(store, only(makers[2], drop(makers[2], "a"), put(makers[3], "c")))
+    append_together(store, only(makers[3], drop(makers[3], "c")))
+
+    first, second, third, _ = (maker.actor for maker in makers)
+    assert store.holders("mailbox", "timer") == [first, second, third]
+    assert store.holders("mailbox") == [first, third]
+    assert (store.holders(), store.holders("duty")) == ([], [])
+    assert (store.size_entries("mailbox"), store.size_entries("duty")) == ({first: 2, third: 1}, {})
+
+
 CASES: tuple[Case, ...] = (
     a_new_store_is_empty,
     what_was_appended_is_read,
@@ -301,4 +487,14 @@ CASES: tuple[Case, ...] = (
     one_chain_may_append_again_from_its_callback,
     an_iteration_ends_where_the_chain_ended_when_it_began,
     closing_finishes_what_was_appended,
+    entries_keep_the_order_in_which_they_were_first_put,
+    an_entry_that_is_put_once_stays_as_it_is,
+    a_missing_entry_refuses_all_of_its_batch_and_nothing_else,
+    an_entry_is_dropped_by_the_batch_behind_the_one_that_put_it,
+    an_entry_is_dropped_once,
+    entries_are_held_by_actors_with_a_chain,
+    entries_alone_need_no_head,
+    births_are_written_with_their_parent,
+    a_refused_birth_refuses_its_parent,
+    holders_are_counted_oldest_first,
 )
