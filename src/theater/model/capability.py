@@ -6,11 +6,13 @@ registered, and the boundary does the rest. A capability therefore cannot forget
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 
+from theater.model.actor_system import ActorSystem
+from theater.model.effects import AtOnce, Effect
 from theater.model.ids import ActorId, Digest
 from theater.model.limits import Limits
 from theater.model.randomness import Stream
@@ -46,21 +48,39 @@ class Wait:
 
     Where the step's limit ``wait`` ends the wait before that, ``answer`` is called all the same, with a clock that
     shows a time before ``until_us``: it answers the interface's error for it, or ends the step.
+
+    With an ``effect``, the wait is for what comes of it, which is the answer; ``until_us`` is when the guest stops
+    waiting, and ``answer`` what it gets then. A function that waits so has a ``check``, and its ``run`` depends on
+    nothing but its context and arguments: a step that is resumed makes the same effect again and waits on.
     """
 
     until_us: int
     answer: Callable[[], object]
+    effect: AtOnce | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
     """What a function of any class returns for a call beyond its grant: the interface's error for it, as ``answer``.
 
+    A ``check`` returns it too where the call cannot be made as things are now.
+
     Nothing was touched. The guest gets ``answer``; the call is recorded as a ``host`` event, so that it can be seen and
     counted, even where an answer within the grant would have been derived.
     """
 
     answer: object
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What a buffered function returns to have more recorded than arguments and answer: what it read to decide.
+
+    ``note`` is a JSON value; it is ``StepContext.note`` when the function's ``act`` is called, live or not.
+    """
+
+    answer: object
+    note: object
 
 
 class Resources:
@@ -143,8 +163,31 @@ class StepContext(Protocol):
     def flush(self, stream: str) -> None:
         """Make an event of an unfinished line."""
 
-    def shutdown(self, value: str | None) -> None:
-        """The actor stops with this value when the step commits."""
+    @property
+    def call_id(self) -> str:
+        """The id that this call gives out; only where the function is registered with ``gives_id``.
+
+        It follows from the actor, the message and the number of such calls in the step so far, so that a step that is
+        run again gives the same ids.
+        """
+
+    @property
+    def note(self) -> object:
+        """In ``act``: what the call noted (``Noted``), None where nothing."""
+
+    @property
+    def effects(self) -> Sequence[Effect]:
+        """The buffered calls of the step so far."""
+
+    def act(self, effect: Effect) -> None:
+        """Have this done when the step commits."""
+
+    @property
+    def system(self) -> ActorSystem:
+        """The other actors.
+
+        Only there when a call is answered live: in ``run`` of read and buffered functions, and in ``check``.
+        """
 
 
 class Grant(Protocol):
@@ -175,14 +218,35 @@ HostRun = Callable[..., object]
 """``(ctx, grant, *args)``: the arguments and the answer in the shapes of ``theater.model.wit``."""
 
 
+HostAct = Callable[..., None]
+"""``(ctx, answer, *args)``: adds to the step what a buffered call does, if its answer says that it is done."""
+
+HostCheck = Callable[..., "Denied | None"]
+"""``(ctx, grant, *args)``: whether a call that would wait can be made as things are."""
+
+
 @dataclass(frozen=True, slots=True)
 class HostFunction:
-    """One function, by its interface without version and its name as in WIT, and who answers it."""
+    """One function, by its interface without version and its name as in WIT, and who answers it.
+
+    A derived, output or time-waiting function has only ``run``, which a replay runs, too. A read function's ``run`` is
+    called live alone. So is that of a buffered function: it decides, and its ``act``, which is always there and always
+    called behind it, live and in every re-run, adds the effect that the (perhaps recorded) answer speaks of. A function
+    that waits for others has a ``check``, called live alone, before anything is recorded of the call.
+    """
 
     interface: str
     name: str
     host_class: HostClass
     run: HostRun
+    act: HostAct | None = None
+    check: HostCheck | None = None
+    gives_id: bool = False
+    """Each call, successful or not, takes the next id of the step. An answer ``ok`` that is a text is that id."""
+
+    def __post_init__(self) -> None:
+        assert (self.act is not None) == (self.host_class is HostClass.BUFFERED), self.name
+        assert self.check is None or self.host_class is HostClass.WAITING, self.name
 
 
 @dataclass(frozen=True, slots=True)

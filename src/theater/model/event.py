@@ -32,6 +32,8 @@ LIFECYCLE_NAMES: frozenset[str] = frozenset(
         "child-exited",
         "hidden-state",
         "erased",
+        "taken-in",
+        "child-removed",
     }
 )
 """What a ``lifecycle`` event may be called. Names only grow."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -18,12 +17,13 @@ from theater.errors import InvalidInput, InvalidJson, InvalidManifest
 from theater.model.json_text import check_json
 from theater.model.limits import Limits, parse_limits
 from theater.model.spelling import nearest
+from theater.model.supervision_table import Supervision, parse_supervision
+from theater.model.toml_text import parse_toml
 
 InstanceMode = Literal["fresh", "warm"]
 
 MANIFEST_MAX_BYTES = 256 * 1024
-_KEYS = ("name", "component", "params", "instance", "limits", "capabilities")
-_LATER = {"supervision": "supervision of children is not part of this version"}
+_KEYS = ("name", "component", "params", "instance", "limits", "supervision", "capabilities")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}\Z")
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_-]*)(?::-([^}]*))?\}")
 _PARAMS_MAX_BYTES = 2**20
@@ -45,6 +45,7 @@ class Manifest:
     limits: Limits
     capabilities: dict[str, dict[str, object]]
     settings: dict[str, object]
+    supervision: Supervision
 
 
 def is_name(text: str) -> bool:
@@ -90,6 +91,7 @@ def parse_manifest(text: str, *, settings: Mapping[str, object] | None = None, p
         limits=parse_limits(_table(table, "limits")),
         capabilities={key: _table(_table(table, "capabilities"), key) for key in _table(table, "capabilities")},
         settings=used,
+        supervision=parse_supervision(_table(table, "supervision")),
     )
 
 
@@ -104,15 +106,13 @@ def _read_toml(text: str) -> dict[str, object]:
     if len(text.encode("utf-8", "surrogatepass")) > MANIFEST_MAX_BYTES:
         raise InvalidManifest(f"the manifest is larger than {MANIFEST_MAX_BYTES} bytes")
     try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        return parse_toml(text)
+    except InvalidInput as error:
         raise InvalidManifest(f"the manifest is not TOML: {error}") from error
 
 
 def _refuse_unknown(table: Mapping[str, object]) -> None:
     for key in table:
-        if key in _LATER:
-            raise InvalidManifest(f"[{key}]: {_LATER[key]}; take the table out")
         if key not in _KEYS:
             raise InvalidManifest(f"a manifest has no key {key!r}{nearest(key, _KEYS)}")
 

@@ -61,6 +61,8 @@ class Genesis(Payload, frozen=True):
     allowed: list[str] = []
     """What a person allowed this once beyond the ceiling, as written on the command line."""
     forked: Forked | None = None
+    state: str | None = None
+    """The state that it begins with, where it begins with one in place of a run of ``init``."""
 
 
 class Cause(Payload, frozen=True):
@@ -83,6 +85,8 @@ class Message(Payload, frozen=True):
     cause: Cause | None = None
     instance: int | None = None
     nth: int | None = None
+    component: str | None = None
+    """The digest of the component that runs this step, where it is not yet the actor's: a migration."""
 
 
 class HostCall(Payload, frozen=True):
@@ -92,6 +96,8 @@ class HostCall(Payload, frozen=True):
     arguments: list[object] | None = None
     now: str | None = None
     intent: int | None = None
+    read: object = None
+    """What was read to decide on the call, where that is more than its arguments."""
 
 
 class Intent(Payload, frozen=True):
