@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from theater.capabilities.environment import EnvironmentGrant
+from theater.capabilities.messaging_grant import MessagingGrant
 from theater.capabilities.random import CALL_MAX_BYTES, RandomGrant
 from theater.capabilities.registry import built_in
 from theater.capabilities.runtime import LOG_MAX_BYTES, LOG_MIN_BYTES, RuntimeGrant
-from theater.capabilities.timing import SLEEP_MAX_MS, TimingGrant
+from theater.capabilities.supervisor_grant import SupervisorGrant
+from theater.capabilities.timing import REPEAT_MIN_MS, SCHEDULE_MAX_MS, SLEEP_MAX_MS, TimingGrant
 from theater.capabilities.wasi_world import EMPTY_WORLD
 from theater.model.capability import Grant
 
@@ -21,13 +23,22 @@ EVERY = built_in().capabilities
 PATTERNS = st.from_regex(r"[AB]{1,3}\*?|\*", fullmatch=True) | st.text(
     st.characters(exclude_characters="=\0*", exclude_categories=["Cs"]), min_size=1, max_size=9
 )
+WORDS = st.sampled_from(["parent", "children", "siblings", "descendants", "any", "name:a", "name:b"])
+FOLDERS = st.from_regex(r"(?:/[ab]{1,2}){1,3}|/", fullmatch=True)
 
 WASI: dict[str, st.SearchStrategy[Grant]] = {name: st.just(EMPTY_WORLD) for name in EVERY if name.startswith("wasi-")}
 GRANTS: dict[str, st.SearchStrategy[Grant]] = WASI | {
     "environment": st.lists(PATTERNS, max_size=6).map(lambda allow: EnvironmentGrant(tuple(allow))),
+    "messaging": st.lists(WORDS, max_size=4).map(lambda to: MessagingGrant(tuple(to))),
     "random": st.integers(0, CALL_MAX_BYTES).map(RandomGrant),
     "runtime": st.integers(LOG_MIN_BYTES, LOG_MAX_BYTES).map(RuntimeGrant),
-    "timing": st.integers(0, SLEEP_MAX_MS).map(TimingGrant),
+    "supervisor": st.lists(FOLDERS, max_size=4).map(lambda paths: SupervisorGrant(tuple(paths))),
+    "timing": st.builds(
+        TimingGrant,
+        st.integers(0, SLEEP_MAX_MS),
+        st.integers(0, SCHEDULE_MAX_MS),
+        st.integers(REPEAT_MIN_MS, SCHEDULE_MAX_MS),
+    ),
 }
 
 
@@ -93,13 +104,25 @@ def test_a_grandchild_is_within_its_grandparent(found: tuple[str, list[Grant]]) 
 @given(grants(1))
 def test_each_line_asked_for_is_one_of_a_manifest_and_together_they_ask_for_all(found: tuple[str, list[Grant]]) -> None:
     name, [grant] = found
-    tables = [tomllib.loads(line) for line in grant.lines(None) if not line.startswith("[")]
+    whole: dict[str, object] = {}
+    for line in grant.lines(None):
+        for key, value in tomllib.loads(line).items() if not line.startswith("[") else ():
+            known = whole.get(key)
+            whole[key] = [*known, *value] if isinstance(known, list) else value
 
-    for table in tables:
-        assert EVERY[name].parse(table).lines(grant) == []
-    if name == "environment":
-        tables = [{"allow": [pattern for table in tables for pattern in table["allow"]]}]
-    assert all(EVERY[name].parse(table) == grant for table in tables)
+    if whole:
+        assert EVERY[name].parse(whole) == grant
+    elif grant.lines(None):
+        assert EVERY[name].parse({}) == grant
+
+
+@given(grants(2))
+def test_a_line_goes_beyond_a_ceiling_that_does_not_allow_it(found: tuple[str, list[Grant]]) -> None:
+    name, [asked, ceiling] = found
+
+    for line in asked.lines(ceiling):
+        alone = EVERY[name].parse(dict(ceiling.table()) | tomllib.loads(line))
+        assert alone.lines(ceiling) == [line]
 
 
 @given(grants(1))

@@ -1,7 +1,8 @@
 """What holds for every host function: its class is the one on record, and a derived one is a function of its step.
 
-The record is ``host_functions.txt``. A class says what is in the chain, so changing one changes what old chains mean:
-whoever edits the file says why, and raises the number of the boundary.
+The record is ``host_functions.txt``. A class says what is in the chain, and which calls take an id says what ids come
+after, so changing one changes what old chains mean: whoever edits the file says why, and raises the number of the
+boundary.
 """
 
 import inspect
@@ -57,7 +58,11 @@ ARGUMENTS: dict[str, list[object]] = {
 
 
 def test_every_function_has_the_class_that_is_on_record() -> None:
-    lines = [f"{interface}#{name} {TABLE[interface, name][1].host_class.value}" for interface, name in sorted(TABLE)]
+    lines = [
+        f"{interface}#{name} {TABLE[interface, name][1].host_class.value}"
+        + (" gives-id" if TABLE[interface, name][1].gives_id else "")
+        for interface, name in sorted(TABLE)
+    ]
 
     assert lines == RECORD.read_text(encoding="ascii").splitlines()
 
@@ -95,7 +100,7 @@ def observed(grant: Grant, function: HostFunction) -> object:
             answers.append(function.run(ctx, grant, *arguments, *more))
         except StepExit as exit_:
             answers.append(("exit", exit_.ok))
-    assert (ctx.written, ctx.flushed, ctx.shutdowns) == ([], [], []), "a derived function touches nothing"
+    assert (ctx.written, ctx.flushed, ctx.effects) == ([], [], []), "a derived function touches nothing"
     return repr(answers), ctx.random("theater", 8), ctx.random("wasi", 8), ctx.random("wasi-insecure", 8)
 
 
@@ -120,6 +125,18 @@ def test_a_resource_that_is_let_go_of_is_gone(interface: str) -> None:
 
 def test_every_function_takes_a_context_and_a_grant_first() -> None:
     for _, function in TABLE.values():
-        names = [*inspect.signature(function.run).parameters][:2]
+        for takes in (function.run, function.check or function.run):
+            names = [*inspect.signature(takes).parameters][:2]
 
-        assert [name.lstrip("_") for name in names] == ["ctx", "grant"], function
+            assert [name.lstrip("_") for name in names] == ["ctx", "grant"], function
+
+
+def test_what_acts_takes_a_context_and_the_answer_first_and_then_the_same_as_what_decides() -> None:
+    for _, function in TABLE.values():
+        if function.act is not None:
+            decides, acts = (
+                [name.lstrip("_") for name in inspect.signature(takes).parameters]
+                for takes in (function.run, function.act)
+            )
+
+            assert acts == ["ctx", "answer", *decides[2:]], function

@@ -28,8 +28,10 @@ FOREIGN = wasi_capability("weather", functions("acme:weather/forecast", HostClas
 def test_every_capability_of_the_package_is_found_by_being_there() -> None:
     assert [*EVERY.capabilities] == [
         "environment",
+        "messaging",
         "random",
         "runtime",
+        "supervisor",
         "timing",
         "wasi-cli",
         "wasi-clocks",
@@ -68,6 +70,22 @@ def test_the_default_ceiling_allows_everything_but_the_environment() -> None:
     assert closed == {"environment"}
 
 
+def test_the_default_ceiling_holds_relatives_and_no_folders() -> None:
+    relatives = {"to": ["children", "parent", "siblings"]}
+    names = {"to": ["descendants", "name:ledger", "any"]}
+
+    assert beyond_default("messaging", relatives) == []
+    assert beyond_default("messaging", {"to": ["descendants"]}) == []
+    assert beyond_default("messaging", names) == ['to = ["any"]']
+    assert beyond_default("messaging", {"to": ["name:ledger"]}) == ['to = ["name:ledger"]']
+    assert beyond_default("supervisor", {"directories": ["/srv"]}) == ['directories = ["/srv"]']
+
+
+def beyond_default(name: str, table: dict[str, list[str]]) -> list[str]:
+    capability = EVERY.capabilities[name]
+    return capability.parse(table).lines(capability.default_ceiling)
+
+
 def test_the_defaults_of_a_capability_are_within_its_default_ceiling() -> None:
     for capability in EVERY.capabilities.values():
         if capability.default_ceiling is not None:
@@ -102,13 +120,18 @@ def test_every_release_of_wasi_0_2_is_answered_without_a_grant(version: int) -> 
         ),
         (
             "theater:actor/timing@0.1.0",
-            "schedule",
-            "this component imports 'schedule' of theater:actor/timing, which this version does not have",
+            "reschedule",
+            "this component imports 'reschedule' of theater:actor/timing, which this version does not have",
         ),
         (
             "theater:actor/messaging@0.1.0",
             "send",
-            "this component imports theater:actor/messaging: messages between actors are not part of this version",
+            "theater:actor/messaging was not granted: add [capabilities.messaging] to the manifest",
+        ),
+        (
+            "theater:actor/store@0.1.0",
+            "get",
+            ("this component imports theater:actor/store: the store for blobs and labels is not part of this version"),
         ),
         (
             "theater:actor/timming@0.1.0",
@@ -174,7 +197,7 @@ def test_a_capability_of_a_later_version_says_so_in_manifest_and_import(name: st
     assert "not part of this version" in (EVERY.refusal(f"theater:actor/{name}@0.1.0", "any") or "")
 
 
-@pytest.mark.parametrize("name", ["timing", "wasi-io", "nonsense"])
+@pytest.mark.parametrize("name", ["timing", "messaging", "wasi-io", "nonsense"])
 def test_a_capability_that_exists_or_that_nobody_knows_is_not_one_of_later(name: str) -> None:
     assert EVERY.known_later(name) is None
 

@@ -7,6 +7,7 @@ from theater.capabilities.runtime import (
     LOG_MAX_BYTES,
     RuntimeGrant,
     component,
+    end,
     log,
     name,
     parent,
@@ -15,6 +16,7 @@ from theater.capabilities.runtime import (
     shutdown,
 )
 from theater.errors import InvalidManifest
+from theater.model.effects import Shutdown
 from theater.model.ids import ActorId
 from theater.model.limits import Limits
 from theater.testing.step_context import ACTOR, COMPONENT, FakeStepContext, Written
@@ -88,19 +90,23 @@ def test_a_grant_may_make_the_longest_entry_shorter() -> None:
 def test_an_actor_ends_with_a_value_or_without(value: str | None) -> None:
     ctx = FakeStepContext()
 
-    assert shutdown(ctx, GRANT, value) == ("ok", None)
-    assert ctx.shutdowns == [value]
+    answer = shutdown(ctx, GRANT, value)
+    end(ctx, answer, value)
+
+    assert answer == ("ok", None)
+    assert ctx.effects == [Shutdown(value)]
 
 
 def test_a_value_that_is_not_json_ends_nothing() -> None:
     ctx = FakeStepContext()
 
     answer = shutdown(ctx, GRANT, "{")
+    end(ctx, answer, "{")
 
     assert isinstance(answer, tuple)
     assert answer[0] == "err"
     assert answer[1][0] == "not-json"
-    assert ctx.shutdowns == []
+    assert ctx.effects == []
 
 
 def test_a_value_may_be_as_large_as_a_reply_and_no_larger() -> None:
@@ -108,7 +114,7 @@ def test_a_value_may_be_as_large_as_a_reply_and_no_larger() -> None:
 
     assert shutdown(ctx, GRANT, '"' + "ü" * 4 + '"') == ("ok", None)
     assert shutdown(ctx, GRANT, '"' + "ü" * 4 + 'x"') == ("err", ("too-large", 10))
-    assert len(ctx.shutdowns) == 1
+    assert ctx.effects == [], "it only decides"
 
 
 # -- the grant -------------------------------------------------------------------------------------------------------

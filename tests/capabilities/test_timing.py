@@ -125,9 +125,12 @@ def test_a_table_says_how_long_a_sleep_may_last(table: dict[str, object], sleep_
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
-        ({"sleeep": "1s"}, r"\[capabilities.timing\] has no key 'sleeep' \(it has sleep\); did you mean 'sleep'\?"),
+        (
+            {"sleeep": "1s"},
+            r"\[capabilities.timing\] has no key 'sleeep' \(it has sleep, schedule, repeat\); did you mean 'sleep'\?",
+        ),
         ({"sleep": "long"}, r"\[capabilities.timing\] sleep: "),
-        ({"sleep": "25h"}, r"\[capabilities.timing\] sleep: 86400s is the most"),
+        ({"sleep": "25h"}, r"\[capabilities.timing\] sleep: 1d is the most"),
     ],
 )
 def test_a_wrong_table_is_refused_with_its_key(table: dict[str, object], reason: str) -> None:
@@ -137,5 +140,5 @@ def test_a_wrong_table_is_refused_with_its_key(table: dict[str, object], reason:
 
 def test_what_goes_beyond_a_ceiling_is_named_in_manifest_lines() -> None:
     assert TimingGrant(2000).lines(TimingGrant(1500)) == ['sleep = "2s"']
-    assert TimingGrant(1500).lines(None) == ['sleep = "1500ms"']
+    assert TimingGrant(1500).lines(None) == ['sleep = "1500ms"', 'schedule = "365d"', 'repeat = "1s"']
     assert TimingGrant(1500).lines(TimingGrant(2000)) == []

@@ -18,8 +18,6 @@ EVERY = built_in()
 OURS = sorted(
     interface for interface in {interface for interface, _ in EVERY.table} if interface.startswith("theater:")
 )
-# Fixed in WIT and not part of this version.
-LATER_FUNCTIONS = {"theater:actor/timing": {"schedule", "cancel", "list-timers"}}
 
 FUNCTION = re.compile(r"^    %?([a-z][a-z0-9-]*): func\((.*)\)", re.MULTILINE)
 
@@ -39,8 +37,7 @@ def test_every_function_of_ours_is_one_of_its_wit(interface: str) -> None:
     wit = {match[1] for match in FUNCTION.finditer(text_of(interface))}
     here = {name for found, name in EVERY.table if found == interface}
 
-    assert here | LATER_FUNCTIONS.get(interface, set()) == wit
-    assert not here & LATER_FUNCTIONS.get(interface, set())
+    assert here == wit
 
 
 @pytest.mark.parametrize("interface", OURS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TypeVar
 
 from theater.errors import InvalidInput, InvalidManifest
@@ -48,3 +48,44 @@ def manifest_line(key: str, value: object) -> str:
 def manifest_lines(table: Mapping[str, object]) -> list[str]:
     """A line for each key."""
     return [manifest_line(key, value) for key, value in table.items()]
+
+
+Covers = Callable[[str, str], bool]
+"""``(wide, narrow)``: whether all that ``narrow`` stands for is within ``wide``. True of an item and itself."""
+
+ITEMS_MAX = 256
+"""Of one list in a grant: a person has to read what they allow."""
+
+
+def items_of(capability: str, table: Mapping[str, object], key: str) -> tuple[str, ...] | None:
+    """The list of texts under ``key``, or under ``allow``, which is how ``--allow`` writes it; None where neither is.
+
+    Raises ``InvalidManifest`` for both at once, for more than 256, and for what is no list of texts.
+    """
+    if key in table and "allow" in table:
+        raise InvalidManifest(f"[capabilities.{capability}] has {key} and allow, which is the same; write {key} alone")
+    found = "allow" if "allow" in table else key
+    if found not in table:
+        return None
+    items = texts_of(capability, table, found)
+    if len(items) > ITEMS_MAX:
+        raise InvalidManifest(f"[capabilities.{capability}] {found}: {ITEMS_MAX} items are the most")
+    return items
+
+
+def least(items: Iterable[str], covers: Covers) -> tuple[str, ...]:
+    """``items`` sorted, without those that another one covers."""
+    every = set(items)
+    covered = {narrow for narrow in every for wide in every if wide != narrow and covers(wide, narrow)}
+    return tuple(sorted(every - covered))
+
+
+def outside(items: Iterable[str], allowed: Collection[str], covers: Covers) -> list[str]:
+    """Those of ``items`` that none of ``allowed`` covers."""
+    return [item for item in items if not any(covers(wide, item) for wide in allowed)]
+
+
+def common(left: Collection[str], right: Collection[str], covers: Covers) -> tuple[str, ...]:
+    """What is within both lists."""
+    apart = {*outside(left, right, covers), *outside(right, left, covers)}
+    return tuple(item for item in (*left, *right) if item not in apart)

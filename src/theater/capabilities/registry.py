@@ -25,8 +25,6 @@ AnyCapability = Capability[Grant]
 
 LATER: Mapping[str, str] = MappingProxyType(
     {
-        "messaging": "messages between actors are",
-        "supervisor": "supervising children is",
         "store": "the store for blobs and labels is",
         "filesystem": "files are",
         "process": "starting programs is",

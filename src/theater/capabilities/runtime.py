@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from theater.capabilities.grant_table import check_keys, manifest_lines, number_of
-from theater.capabilities.registration import functions
+from theater.capabilities.registration import buffered, functions
 from theater.errors import InvalidJson, InvalidManifest
 from theater.model.capability import Capability, HostClass, StepContext
+from theater.model.effects import Shutdown
 from theater.model.json_text import check_json
 from theater.model.quantity import parse_size, show_size
 
@@ -86,7 +87,7 @@ def log(ctx: StepContext, grant: RuntimeGrant, level: str, text: str) -> None:
 
 
 def shutdown(ctx: StepContext, _grant: RuntimeGrant, value: str | None) -> object:
-    """The actor ends once the step is committed."""
+    """Whether the actor may end with this value."""
     if value is not None:
         most = ctx.limits.reply_bytes
         if len(value.encode()) > most:
@@ -95,8 +96,13 @@ def shutdown(ctx: StepContext, _grant: RuntimeGrant, value: str | None) -> objec
             check_json(value, max_bytes=most)
         except InvalidJson as error:
             return ("err", ("not-json", error.message))
-    ctx.shutdown(value)
     return _OK
+
+
+def end(ctx: StepContext, answer: object, value: str | None) -> None:
+    """The actor ends once the step is committed."""
+    if answer == _OK:
+        ctx.act(Shutdown(value))
 
 
 _INTERFACE = "theater:actor/runtime"
@@ -109,7 +115,7 @@ CAPABILITY = Capability(
             _INTERFACE, HostClass.DERIVED, {"self": self_id, "name": name, "parent": parent, "component": component}
         ),
         *functions(_INTERFACE, HostClass.OUTPUT, {"log": log}),
-        *functions(_INTERFACE, HostClass.BUFFERED, {"shutdown": shutdown}),
+        *buffered(_INTERFACE, {"shutdown": (shutdown, end)}),
     ),
     interfaces=(_INTERFACE,),
     default_ceiling=RuntimeGrant(),
