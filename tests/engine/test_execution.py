@@ -181,6 +181,21 @@ def test_the_deadline_counts_running_time_only(rig: Rig) -> None:
     assert crash.reason == "deadline"
 
 
+@pytest.mark.slow
+def test_what_a_host_function_takes_is_none_of_the_guests_time(rig: Rig) -> None:
+    def compiles_for_a_while(*_: object) -> str:
+        threading.Event().wait(0.7)
+        return "now loop"
+
+    limits = ExecutionLimits(fuel=5_000_000, memory_bytes=LIMITS.memory_bytes, deadline_s=0.5)
+    closed = rig.run(
+        rig.load(IMPORTING, is_ask), "ask-then-loop", host=RecordingHost(compiles_for_a_while), limits=limits
+    )
+
+    assert closed.crash is not None
+    assert closed.crash.reason == "fuel"
+
+
 def test_killing_works_while_queued_running_waiting_and_after(rig: Rig) -> None:
     program = rig.load(IMPORTING, is_ask)
     host = suspends()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any, Protocol
 
 import wasmtime
@@ -39,6 +40,8 @@ class Caller(Protocol):
 
     host: Host
     failure: BaseException | None
+    hosted_s: float
+    """Time that host functions took: none of the guest's."""
 
     def suspend(self, results: int, lower: Lower | None, type_: wit.Type | None) -> int:
         """Note that the guest waits, and where its answer goes; returns the address of its ready flag."""
@@ -160,7 +163,11 @@ class Linker:
         running, clone, data = self.running, native.value_clone, native.BYTES_DATA
 
         def plain(context: int, arguments: int, results: int) -> None:
-            value = running[context].host.call(interface, name, lift(arguments, context))
+            caller = running[context]
+            values = lift(arguments, context)
+            begun = perf_counter()
+            value = caller.host.call(interface, name, values)
+            caller.hosted_s += perf_counter() - begun
             if lower is not None:
                 keep: list[Any] = [context]
                 try:
@@ -182,7 +189,10 @@ class Linker:
 
         def suspending(context: int, arguments: int, results: int, continuation: int) -> None:
             caller = running[context]
-            value = caller.host.call(interface, name, lift(arguments, context))
+            values = lift(arguments, context)
+            begun = perf_counter()
+            value = caller.host.call(interface, name, values)
+            caller.hosted_s += perf_counter() - begun
             if value is SUSPEND:
                 flag = caller.suspend(results, lower, type_)
                 _CONTINUATION(native.MEMORY, continuation, native.STRING_LENGTH, flag, 0)
