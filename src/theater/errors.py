@@ -83,6 +83,18 @@ class NotRunning(InvalidInput):
     code = "not-running"
 
 
+class NoChannels(InvalidInput):
+    """The actor's component does not export ``channel-handlers``: it takes no channels. Nothing was asked of it."""
+
+    code = "no-channels"
+
+
+class ChannelClosed(InvalidInput):
+    """The channel is closed; the message says by whom or why. What was received before it was can still be read."""
+
+    code = "channel-closed"
+
+
 class BadBundle(InvalidInput):
     """A bundle or an exported chain is not in its format; nothing of it was kept."""
 

@@ -98,7 +98,7 @@ def test_validate_shows_the_grants_and_limits_in_force(theater: Theater, place: 
     assert plain.code == 0
     for line in (
         "role       actor",
-        'grant      timing  sleep = "60s"',
+        'grant      timing  sleep = "60s", schedule = "365d", repeat = "1s"',
         "limit      fuel = 5",
         "limit      memory = 64MiB",
     ):
@@ -107,7 +107,10 @@ def test_validate_shows_the_grants_and_limits_in_force(theater: Theater, place: 
         *("ok", "name", "component", "role", "instance", "grants", "limits", "problems", "warnings"),
     }
     assert document["ok"] is True
-    assert document["grants"] == {"runtime": {"log": "64KiB"}, "timing": {"sleep": "60s"}}
+    assert document["grants"] == {
+        "runtime": {"log": "64KiB"},
+        "timing": {"sleep": "60s", "schedule": "365d", "repeat": "1s"},
+    }
     assert (document["problems"], document["warnings"]) == ([], [])
 
 

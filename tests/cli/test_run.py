@@ -30,7 +30,10 @@ def test_run_shows_the_effective_grants_on_stderr(theater: Theater, place: Path)
 
     done = theater("run", "theater.toml")
 
-    assert done.err.splitlines() == ['grant  runtime  log = "64KiB"', 'grant  timing  sleep = "60s"']
+    assert done.err.splitlines() == [
+        'grant  runtime  log = "64KiB"',
+        'grant  timing  sleep = "60s", schedule = "365d", repeat = "1s"',
+    ]
 
 
 def test_run_takes_a_manifest_a_folder_and_a_component(theater: Theater, place: Path) -> None:
@@ -43,14 +46,26 @@ def test_run_takes_a_manifest_a_folder_and_a_component(theater: Theater, place: 
 
 
 def test_run_json_is_one_document(theater: Theater) -> None:
-    done = theater("--json", "run", "moody.wasm", "--request", '{"by":2}', "--request", '"defer"', "--send", "{}")
+    done = theater("--json", "run", "moody.wasm", "--request", '{"by":2}', "--send", "{}")
 
     document = done.table
     assert done.code == 0
     assert set(document) == {"id", "head", "seq", "replies", "refused", "crashed"}
-    assert document["replies"] == [{"count": 2}, None]
+    assert document["replies"] == [{"count": 2}]
     assert document["refused"] == []
     assert document["crashed"] is None
+
+
+def test_run_does_not_wait_for_ever_for_a_reply(theater: Theater, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("theater.cli.performance.REPLY_TIMEOUT_S", 0.05)
+
+    done = theater("--json", "run", "moody.wasm", "--request", '"defer"', "--request", '{"by":2}')
+
+    document = done.table
+    assert done.code == 1
+    assert document["replies"] == [None]
+    assert isinstance(document["error"], dict)
+    assert document["error"]["code"] == "timed-out"
 
 
 def test_run_puts_replies_into_the_document_as_the_guest_wrote_them(theater: Theater) -> None:

@@ -119,6 +119,14 @@ DOZE = actor(
 )
 """Sleeps twice for a second, as WASI does it; there are other timers, which it never drops."""
 
+LEAVE = actor(
+    imports=[SHUTDOWN],
+    handle=f"""
+    (call $shutdown (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 64))
+    (call $silent {_KEEP})""",
+)
+"""Shuts down without a value and without a reply."""
+
 QUIT = actor(
     imports=[SHUTDOWN],
     handle="""

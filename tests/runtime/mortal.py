@@ -42,14 +42,15 @@ class ClockOfDoom(MockClock):
 
 
 class Doom:
-    """Kills the process when it passes a fault point for the nth time."""
+    """Kills the process when it passes a fault point for the nth time, from the moment at which it is armed."""
 
-    def __init__(self, point: str, nth: int) -> None:
+    def __init__(self, point: str, nth: int, *, is_armed: bool) -> None:
         self._point = point
         self._left = nth
+        self.is_armed = is_armed
 
     def __call__(self, point: FaultPoint) -> None:
-        if point == self._point:
+        if self.is_armed and point == self._point:
             self._left -= 1
             if self._left == 0:
                 die(point)
@@ -57,17 +58,19 @@ class Doom:
 
 async def main(task: dict[str, Any]) -> None:
     """Do the task, and come back only if it was not deadly."""
+    doom = Doom(task.get("point", ""), task.get("nth", 0), is_armed=not task.get("behind_init", False))
     options = Options(
         data_dir=Path(task["data"]),
         cache=Path(task["cache"]),
         clock=SystemClock() if task.get("real_clock") else ClockOfDoom(),
         entropy=SeededEntropy(task.get("seed", 0)),
-        fault=Doom(task.get("point", ""), task.get("nth", 0)),
+        fault=doom,
     )
     async with Runtime.with_options(options, {}) as runtime:
         if "manifest" in task:
             actor = await runtime.spawn(task["manifest"], name="actor")
             say("ack init")
+            doom.is_armed = True
         else:
             actor = await runtime.actor("actor")
         for body in task.get("bodies", []):

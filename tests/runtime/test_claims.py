@@ -13,7 +13,7 @@ from theater.model.limits import Limits
 from theater.model.manifest import parse_manifest
 from theater.model.payload import BOUNDARY, EngineFacts, Genesis
 from theater.runtime.claims import Caps, capped_limits, check_claims
-from theater.runtime.permissions import decide, default_ceiling
+from theater.runtime.permissions import decide, default_ceiling, parse_grants
 
 REGISTRY = built_in()
 
@@ -110,6 +110,54 @@ def test_what_nobody_allowed() -> None:
 @pytest.mark.parametrize("allowed", [["nope"], ["environment="], ["timing=1h"]])
 def test_a_word_that_nobody_can_say(allowed: list[str]) -> None:
     assert "does not hold" in found(allowed=allowed)
+
+
+def test_a_table_from_before_one_of_its_keys_was_there_has_the_default() -> None:
+    old = {"sleep": "5s"}
+    assert honest().asked["timing"].keys() > old.keys()
+
+    check_claims(msgspec.structs.replace(honest(), asked={**honest().asked, "timing": old}), REGISTRY)
+    everywhere = {
+        "asked": {**honest().asked, "timing": old},
+        "ceiling": {**honest().ceiling, "timing": {"sleep": "60s"}},
+        "effective": {**honest().effective, "timing": old},
+    }
+    check_claims(msgspec.structs.replace(honest(), **everywhere), REGISTRY)
+    for change in ({"sleep": "6s"}, {**old, "schedule": "1s"}, {**old, "repeat": "1s", "schedule": "1d"}):
+        assert "asked for are not those" in found(asked={**honest().asked, "timing": change})
+
+
+def child(**changes: object) -> Genesis:
+    """What a node writes of a child whose parent has what ``honest`` has."""
+    parent = honest()
+    manifest = parse_manifest(MANIFEST, settings={"FROM": 4})
+    grants = parse_grants(REGISTRY, parent.effective, where="capabilities")
+    permissions = decide(REGISTRY, manifest.capabilities, ceiling=grants)
+    made = msgspec.structs.replace(
+        parent,
+        parent="cd" * 16,
+        asked=permissions.asked,
+        ceiling=permissions.ceiling,
+        effective=permissions.effective_tables(),
+        allowed=[],
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+def test_what_a_node_writes_of_a_child_holds() -> None:
+    check_claims(child(), REGISTRY)
+    assert child().ceiling == honest().effective
+
+
+def test_a_child_that_has_more_than_its_ceiling() -> None:
+    less = {name: table for name, table in child().ceiling.items() if name != "timing"}
+    with pytest.raises(Unsound, match=r"\[capabilities.timing\]"):
+        check_claims(child(ceiling=less), REGISTRY)
+
+
+def test_nobody_allows_a_child_anything() -> None:
+    with pytest.raises(Unsound, match="a person allowed it something, and it is the child of another actor"):
+        check_claims(child(allowed=["timing"]), REGISTRY)
 
 
 @pytest.mark.parametrize("asked", [{}, {"runtime": {"log": "64KiB"}}, {**honest().asked, "random": {"bytes": "64KiB"}}])

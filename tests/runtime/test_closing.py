@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.guests import wat
+from tests.runtime.inside import inner, settle
 from tests.runtime.stage import Gate, Stage, Workshop
 from theater.errors import NotRunning
 from theater.runtime.reference import ActorRef
@@ -37,8 +38,7 @@ def test_a_step_that_runs_when_the_runtime_closes_goes_on_when_it_opens(
     assert actor.status == "running"
     stage.clock.wait_for_timers()
     stage.clock.advance(60)
-    assert actor.ref._actor.wait_idle(10.0)
-    assert actor.ref._actor.wait_durable(10.0)
+    settle(actor)
 
     assert actor.kinds()[-1] == "state"
     assert "resumed" in actor.kinds()
@@ -97,6 +97,17 @@ def test_whatever_waits_behind_a_step_is_answered_when_the_runtime_closes(
         send.result()
     with pytest.raises(NotRunning, match="closed"):
         stop.result()
+
+
+def test_whoever_waits_for_a_deferred_reply_is_answered_when_the_runtime_closes(stage: Stage) -> None:
+    actor = stage.play(wat.SILENT)
+    pending = actor.start_request("1")
+    settle(actor)
+
+    stage.reopen()
+
+    with pytest.raises(NotRunning, match="closed"):
+        pending.result()
 
 
 def test_a_closed_actor_refuses_letters_and_controls(stage: Stage) -> None:
@@ -165,7 +176,7 @@ def test_a_spawn_that_is_under_way_when_the_runtime_closes_leaves_nothing_or_all
         if isinstance(answer, ActorRef):
             assert answer.id in {record.id for record in records}
     for record in records:
-        assert stage.actor(record.id).ref._actor.wait_idle(10.0)
+        assert inner(stage.actor(record.id)).wait_idle(10.0)
 
 
 def test_what_was_executed_is_committed_before_the_store_is_closed(workshop: Workshop, tmp_path: Path) -> None:
@@ -176,7 +187,7 @@ def test_what_was_executed_is_committed_before_the_store_is_closed(workshop: Wor
             first = actor.start_request('{"by":1}')
             assert gate.arrived.wait(10.0)
             rest = [actor.start_request('{"by":1}') for _ in range(20)]
-            assert actor.ref._actor.wait_idle(10.0)
+            assert inner(actor).wait_idle(10.0)
 
             async def close() -> None:
                 closing = asyncio.create_task(stage.runtime.__aexit__(None, None, None))

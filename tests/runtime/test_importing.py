@@ -125,6 +125,33 @@ def test_an_actor_that_is_here_is_refused(tmp_path: Path, store: MemoryEventStor
         import_bundle(path, store, blobs)
 
 
+def test_an_actor_that_was_upgraded_goes_on_with_its_last_component(
+    tmp_path: Path, store: MemoryEventStore, blobs: MemoryBlobStore
+) -> None:
+    newer = Digest(hashlib.sha256(b"newer").hexdigest())
+    maker = made(genesis())
+    detail = {"by": "local", "detail": {"from": DIGEST, "to": newer}}
+    maker.add("lifecycle", "upgraded", json.dumps(detail).encode())
+    path = bundle(tmp_path, maker)
+
+    with pytest.raises(BadBundle, match=f"the component sha256:{newer} that its chain names is missing"):
+        import_bundle(path, store, blobs)
+    blobs.put(b"newer")
+
+    assert import_bundle(path, store, blobs).program == newer
+
+
+@pytest.mark.parametrize(("verb", "detail"), [("upgraded", {"to": "x"}), ("restarted", {"start": "moon"})])
+def test_a_lifecycle_that_cannot_be_is_refused(
+    tmp_path: Path, store: MemoryEventStore, blobs: MemoryBlobStore, verb: str, detail: dict[str, str]
+) -> None:
+    maker = made(genesis())
+    maker.add("lifecycle", verb, json.dumps({"by": "local", "detail": detail}).encode())
+
+    with pytest.raises(Unsound, match="event 7: "):
+        import_bundle(bundle(tmp_path, maker), store, blobs)
+
+
 def test_a_component_may_be_here_already(tmp_path: Path, store: MemoryEventStore, blobs: MemoryBlobStore) -> None:
     blobs.put(COMPONENT)
 

@@ -11,9 +11,11 @@ from tests.guests import wat
 from tests.guests.component import command
 from tests.guests.imports import LOG
 from tests.runtime.guests import CHATTY, DIG, NAPS
+from tests.runtime.inside import inner, kept_of, settle, step_of
 from tests.runtime.stage import Stage
-from theater.errors import Crashed, InvalidInput, NameTaken, NotFound, NotRunning, Refused
+from theater.errors import Crashed, InvalidInput, NameTaken, NotFound, NotRunning, Refused, TheaterError
 from theater.model.payload import CrashedPayload, Lifecycle, Message, State
+from theater.runtime.orders import Stop
 
 BY_ONE = '{"by":1}'
 
@@ -71,12 +73,11 @@ def test_a_restart_of_an_actor_without_a_state_runs_init_again(stage: Stage) -> 
     actor = stage.actor(str(caught.value.data["actor"]))
 
     actor.restart()
-    assert actor.ref._actor.wait_idle(10.0)
-    assert actor.ref._actor.wait_durable(10.0)
+    settle(actor)
 
     assert actor.status == "crashed"
     ids = [message.id for message in actor.payloads("message") if isinstance(message, Message)]
-    assert ids == ["init-0", "init-1"]
+    assert ids == ["init-0", "init-4"]  # named by the event that began it again
     assert actor.verify().ok
 
 
@@ -128,6 +129,28 @@ def test_a_stopped_actor_refuses_and_answers_those_who_wait(stage: Stage) -> Non
     actor.restart()
     assert actor.request({"by": 1}) == {"count": 1}
     assert actor.verify().ok
+
+
+def test_what_was_accepted_for_good_waits_for_a_restart(stage: Stage) -> None:
+    actor = stage.play(wat.COUNTER, name="c")
+    actor.pause()
+    actor.send({"by": 1})
+    actor.stop()
+    actor.restart()
+    settle(actor)
+    assert actor.state == '{"count":1}'
+
+    actor.pause()
+    actor.send({"by": 10})
+    actor.stop()
+    stage.reopen()
+    again = stage.actor("c")
+    assert again.state == '{"count":1}'
+    again.restart()
+    settle(again)
+
+    assert again.state == '{"count":11}'
+    assert again.verify().ok
 
 
 def test_a_stop_takes_effect_between_two_steps(stage: Stage) -> None:
@@ -260,17 +283,20 @@ def test_an_answer_that_comes_as_the_step_is_terminated_is_not_recorded_behind_i
     actor = stage.play(NAPS, capabilities={"timing": {}})
     pending = actor.start_request("{}")
     stage.clock.wait_for_timers()
-    inner = actor.ref._actor
+    found = inner(actor)
     now_us = stage.clock.now_us
+
+    def unheard(failure: TheaterError | None) -> None:
+        del failure
 
     def now_us_during_a_termination() -> int:
         # the timer has fired; while it looks at the clock, somebody ends the step
         stage.clock.now_us = now_us  # type: ignore[method-assign]  # once
-        killer = threading.Thread(target=lambda: inner.terminate("now"))
+        killer = threading.Thread(target=lambda: found.stop(Stop("test", "brutal", unheard)))
         killer.start()
         for _ in range(50):  # it has to wait for the timer to be done; if it need not, the step is over in no time
             killer.join(0.001)
-            if inner._step is None:
+            if step_of(found) is None:
                 break
         killers.append(killer)
         return now_us()
@@ -370,8 +396,7 @@ def test_a_command_that_was_restarted_runs_again(stage: Stage) -> None:
     actor = stage.play(command('(call $log (i32.const 2) @"hello") (i32.const 0)', imports=[LOG]))
 
     actor.restart()
-    assert actor.ref._actor.wait_idle(10.0)
-    assert actor.ref._actor.wait_durable(10.0)
+    settle(actor)
 
     assert actor.status == "stopped"
     assert actor.kinds().count("log") == 2
@@ -407,8 +432,8 @@ def test_an_idle_fresh_actor_holds_no_instance(stage: Stage) -> None:
     actor = stage.play(wat.COUNTER)
     actor.request_json(BY_ONE)
 
-    assert actor.ref._actor._step is None
-    assert actor.ref._actor._warm._kept is None
+    assert step_of(inner(actor)) is None
+    assert kept_of(inner(actor)) is None
 
 
 def test_a_reopened_runtime_has_every_actor_where_it_was(stage: Stage) -> None:

@@ -185,13 +185,21 @@ def test_what_acts_outside_the_node_is_not_offered(workshop: Workshop, engine: W
         loader.bind(program, {"thing": RuntimeGrant()})
 
 
+def act_nothing(*_args: object) -> None:
+    """What a buffered function does that does nothing."""
+
+
 def loader_where_stdout_is(host_class: HostClass, engine: WasmtimeEngine, desk: Desk) -> Loader:
     """A loader for which ``get-stdout``, which answers with a resource, is of this class."""
     capabilities: list[Capability[Grant]] = [
         dataclasses.replace(
             each,
             functions=tuple(
-                dataclasses.replace(function, host_class=host_class) if function.name == "get-stdout" else function
+                dataclasses.replace(
+                    function, host_class=host_class, act=act_nothing if host_class is HostClass.BUFFERED else None
+                )
+                if function.name == "get-stdout"
+                else function
                 for function in each.functions
             ),
         )

@@ -152,9 +152,9 @@ def test_a_wake_up_that_fails_ends_the_step(
 @pytest.mark.parametrize(
     "where",
     [
-        "theater.runtime.actor.conclude",  # on the engine's thread
-        "theater.runtime.actor.Step",  # behind its message event
-        "theater.runtime.actor.Message",  # before it
+        "theater.runtime.performer.conclude",  # on the engine's thread
+        "theater.runtime.performer.Step",  # behind its message event
+        "theater.runtime.performer.Message",  # before it
         "theater.runtime.step.invocation_of",  # before the engine has it
     ],
 )

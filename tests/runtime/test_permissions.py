@@ -72,13 +72,16 @@ def test_what_is_asked_for_within_the_ceiling_is_what_one_gets() -> None:
         "timing": TimingGrant(5000),
         "random": RandomGrant(),
     }
-    assert permissions.effective_tables()["timing"] == {"sleep": "5s"}
+    assert permissions.effective_tables()["timing"] == {"sleep": "5s", "schedule": "365d", "repeat": "1s"}
 
 
 def test_the_decision_keeps_all_that_it_followed_from() -> None:
     permissions = decided({"timing": {}}, allowed=["environment"])
 
-    assert permissions.asked == {"runtime": {"log": "64KiB"}, "timing": {"sleep": "60s"}}
+    assert permissions.asked == {
+        "runtime": {"log": "64KiB"},
+        "timing": {"sleep": "60s", "schedule": "365d", "repeat": "1s"},
+    }
     assert permissions.ceiling.keys() == DEFAULT.keys()
     assert permissions.allowed == ("environment",)
 

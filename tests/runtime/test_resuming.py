@@ -13,8 +13,10 @@ import pytest
 from tests.forgery import Forger
 from tests.guests import wat
 from tests.runtime.guests import CHATTY, DOZE, DREAM, EAGER
+from tests.runtime.inside import commit, inner, kill_step, settle
 from tests.runtime.planting import plant
 from tests.runtime.stage import Gate, Stage, Workshop
+from theater.errors import Crashed
 from theater.model.event import Event
 from theater.model.payload import CrashedPayload, Intent, Message, Payload
 from theater.model.ports import ActorRecord
@@ -60,15 +62,15 @@ def replant(there: Past, folder: Path, events: Sequence[Event], *, attempt: int 
 def woken(stage: Stage) -> Actor:
     """The actor, once its interrupted step is done. It may sleep once."""
     actor = stage.actor("actor")
-    inner = actor.ref._actor
+    found = inner(actor)
     for _ in range(50):
-        if inner.wait_idle(0.1):
+        if found.wait_idle(0.1):
             break
         stage.clock.advance(2)
-    assert inner.wait_idle(5.0)
-    assert inner.wait_durable(5.0)
+    assert found.wait_idle(5.0)
+    assert found.wait_durable(5.0)
     committed = threading.Event()
-    inner._appender.commit(lambda *_: committed.set())
+    commit(found, lambda *_: committed.set())
     assert committed.wait(10.0)
     return actor
 
@@ -151,10 +153,9 @@ def test_a_step_can_be_terminated_before_it_is_begun_again(workshop: Workshop, t
     with Stage(workshop, tmp_path / "cut", fault=gate, durability="power") as stage:
         with gate.held():  # its attempt cannot be marked, so it waits
             actor = stage.actor("actor")
-            actor.ref._actor.terminate("not again")
+            kill_step(inner(actor))
 
-        assert actor.ref._actor.wait_idle(10.0)
-        assert actor.ref._actor.wait_durable(10.0)
+        settle(actor)
         assert actor.status == "crashed"
         assert stage.clock.timers == ()
 
@@ -298,6 +299,32 @@ def _without_seqs(events: Sequence[Event]) -> list[tuple[str, str, object]]:
         if event.kind not in ("lifecycle", "genesis")
         and not (event.kind == "message" and event.fields["seed"] not in _seeds(events))
     ]
+
+
+def test_a_process_that_died_before_it_stopped_what_it_had_terminated(workshop: Workshop, tmp_path: Path) -> None:
+    (tmp_path / "true").mkdir()
+    with Stage(workshop, tmp_path / "true") as stage:
+        actor = stage.play(wat.SLEEPER, capabilities=TIMING)
+        record = stage.runtime.store.record(actor.id)
+        assert record is not None
+        asked = actor.start_request('{"ms":5}')
+        stage.clock.wait_for_timers()
+        actor.terminate()
+        with pytest.raises(Crashed):
+            asked.result()
+        events = actor.events()
+    assert [event.header.name for event in events[-1:]] == ["stopped"]
+    replant(Past(events, record, tmp_path / "true/data/components"), tmp_path / "again", events[:-1])
+
+    with Stage(workshop, tmp_path / "again") as stage:
+        actor = woken(stage)
+        assert (actor.status, actor.kinds()[-1]) == ("running", "crashed")  # nobody was told that it had stopped
+        asked = actor.start_request('{"ms":5}')
+        stage.clock.wait_for_timers()
+        stage.clock.advance(1)
+        asked.result()
+        report = actor.verify()
+        assert (report.ok, report.unreproducible, report.fault) == (True, 1, None)
 
 
 def _seeds(events: Sequence[Event]) -> set[str]:

@@ -14,6 +14,7 @@ from tests.forgery import Forger, read_chain, write_chain
 from tests.guests import wat
 from tests.runtime.court import judged
 from tests.runtime.guests import CHATTY, NAPS
+from tests.runtime.inside import inner, kill_step
 from tests.runtime.stage import Stage, Workshop
 from theater.chain.lines import encode_line, read_lines
 from theater.errors import Crashed, Unsound
@@ -215,7 +216,7 @@ def test_a_file_that_takes_more_cpu_time_than_allowed_is_given_up_and_that_is_sa
 ) -> None:
     actor = stage.play(wat.MOODY, limits={"fuel": 10**12})
     endless = actor.start_request('"loop"')
-    actor.ref._actor.terminate("it has no end")
+    kill_step(inner(actor))
     with pytest.raises(Crashed):
         endless.result()
     forger = Forger(actor.events())

@@ -60,6 +60,7 @@ def test_a_recording_knows_no_answer_and_keeps_what_it_is_told_to_keep() -> None
     assert made == [LOG, OTHER]
     assert tape.emitted is not None
     assert [event.payload for event in tape.emitted] == [OTHER[2]]
+    assert tape.latest is tape.emitted[-1]
     assert as_tape(tape).finish() is None
 
 
@@ -90,6 +91,47 @@ def test_whatever_differs_ends_the_step_and_is_named(act: Callable[[Playing], An
     assert caught.value.crash.reason == "diverged"
     assert tape.divergence is not None
     assert tape.divergence.seq == seq
+
+
+def test_a_tape_says_what_comes_next() -> None:
+    made, recording = new_events()
+    tape = Resuming(Playing(recorded(LOG, slept(START_US)), end_seq=3), recording)
+
+    coming = [as_tape(recording).next_kind, tape.next_kind]
+    for entry in (LOG, slept(START_US)):
+        tape.emit(*entry)
+        coming.append(tape.next_kind)
+
+    assert coming == [None, "log", "host", None]
+    assert made == []
+
+
+def test_what_nobody_can_know_behind_the_record_is_a_difference() -> None:
+    tape = Playing(recorded(LOG), end_seq=2)
+    tape.emit(*LOG)
+
+    with pytest.raises(StepCrash, match="the end of the step") as caught:
+        tape.miss("host", SLEEP)
+
+    assert caught.value.crash.reason == "diverged"
+    assert tape.divergence is not None
+    assert tape.divergence.seq == 2
+
+
+def test_what_did_not_fit_into_the_record_is_missing_there() -> None:
+    tape = Playing(recorded(LOG), end_seq=2, outgrew=True)
+    tape.emit(*LOG)
+
+    with pytest.raises(StepCrash) as caught:
+        tape.miss("host", SLEEP)
+
+    assert caught.value.crash.reason == "bytes"
+    assert tape.finish() is None
+
+
+def test_a_live_tape_misses_nothing() -> None:
+    with pytest.raises(AssertionError):
+        new_events()[1].miss("host", SLEEP)
 
 
 def test_behind_the_record_there_is_no_answer_and_nothing_live() -> None:

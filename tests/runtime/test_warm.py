@@ -6,6 +6,7 @@ import pytest
 
 from tests.guests import wat
 from tests.runtime.guests import DIG, DOZE, EAGER
+from tests.runtime.inside import inner, kept_of
 from tests.runtime.stage import Stage
 from theater.errors import Crashed, Refused
 from theater.model.payload import Intent, Lifecycle, Message, State
@@ -213,9 +214,21 @@ def test_an_instance_with_less_fuel_to_spare_than_a_fresh_one_is_no_hidden_state
 def test_a_closed_runtime_leaves_no_instance(stage: Stage) -> None:
     actor = stage.play(wat.COUNTER, instance="warm", name="w")
     actor.request_json(BY_ONE)
-    inner = actor.ref._actor
-    assert inner._warm._kept is not None
+    found = inner(actor)
+    assert kept_of(found) is not None
 
     stage.reopen()
 
-    assert inner._warm._kept is None
+    assert kept_of(found) is None
+
+
+def test_a_warm_actor_that_begins_anew_while_it_runs_begins_a_new_instance(stage: Stage) -> None:
+    actor = stage.play(wat.COUNTER, instance="warm")
+    actor.request_json(BY_ONE)
+    stage.run(actor.ref.restart(from_init=True))
+    actor.request_json(BY_ONE)
+
+    messages = [message for message in actor.payloads("message") if isinstance(message, Message)]
+    assert [(message.instance, message.nth) for message in messages] == [(None, None), (0, 0), (None, None), (1, 0)]
+    quiet(stage)
+    assert actor.verify().ok

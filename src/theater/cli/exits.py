@@ -38,6 +38,8 @@ EXIT_OF: Mapping[str, Exit] = MappingProxyType(
         "not-running": Exit.FAILED,
         "bad-bundle": Exit.FAILED,
         "busy": Exit.FAILED,
+        "no-channels": Exit.FAILED,
+        "channel-closed": Exit.FAILED,
         "mailbox-full": Exit.FAILED,
         "data-dir-locked": Exit.FAILED,
         "timed-out": Exit.FAILED,

@@ -20,9 +20,8 @@ from theater.cli.session import session_of
 from theater.engine.settings import engine_identity
 from theater.errors import InvalidInput, NotFound
 from theater.model.event import Head
-from theater.model.ids import Digest
 from theater.model.ports import ActorRecord, EventStore
-from theater.runtime.bundle import write_bundle
+from theater.runtime.bundle import components_in, write_bundle
 from theater.runtime.config import Config, Setting
 from theater.runtime.history import read_genesis
 from theater.runtime.importing import import_bundle as take_in
@@ -138,13 +137,13 @@ def version(context: typer.Context) -> None:
 
 def _write_bundle(file: BinaryIO, store: EventStore, blobs: FileBlobStore, record: ActorRecord, head: Head) -> None:
     _, genesis = read_genesis(store, record.id)
-    program = Digest(genesis.program)
+    components = components_in(store.events(record.id, stop=head.seq + 1))
     write_bundle(
         file,
         head=head,
         manifest=genesis.manifest,
         events=store.events(record.id, stop=head.seq + 1),
-        components={program: blobs.path(program)},
+        components={digest: blobs.path(digest) for digest in components},
     )
 
 

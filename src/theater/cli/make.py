@@ -18,8 +18,8 @@ def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The actor's name, and that of its new folder.")],
     lang: Annotated[Literal["python"], typer.Option("--lang", help="The language to write it in.")] = "python",
     template: Annotated[
-        Literal["counter", "command"],
-        typer.Option("--template", help="An actor that counts, or a command that runs once."),
+        Literal["counter", "command", "supervisor"],
+        typer.Option("--template", help="An actor that counts, a supervisor, or a command that runs once."),
     ] = "counter",
 ) -> None:
     """Make a small project: a manifest, a source, a README and a test."""

@@ -22,6 +22,9 @@ from theater.runtime.letter import Reply
 from theater.runtime.runtime import ActorRef, Runtime
 from theater.runtime.sources import Source, component_of
 
+REPLY_TIMEOUT_S = 120.0
+"""How long a reply is waited for. A step takes 70 s at most by the default limits; a deferred reply may never come."""
+
 _DURABLE_ROUNDS = 2000
 _DURABLE_ROUND_S = 0.002
 _SAID_MAX = 64 * 1024  # a traceback is the end of what was written, and crashes keep 8 KiB of it
@@ -127,7 +130,11 @@ class _Performance:
             failure: TheaterError | None = None
             reply: Reply | None = None
             try:
-                reply = await (actor.request_json(item.body) if item.expects_reply else actor.send_json(item.body))
+                reply = await (
+                    actor.request_json(item.body, timeout_s=REPLY_TIMEOUT_S)
+                    if item.expects_reply
+                    else actor.send_and_wait_json(item.body)
+                )
             except TheaterError as error:
                 failure = error
             self._show_output()

@@ -1,499 +1,489 @@
 """One living actor: a mailbox, a state, a chain, and at most one step at a time.
 
 A step goes: the ``message`` event fixes what the step can know; the guest runs against its boundary; the closing
-event, with the new state, is committed in one transaction with everything the step recorded. Only then does the asker
-hear of it. The next step may begin before that: it sees the new state, and its events come behind in the same chain,
-so that it cannot become durable without what it builds on. If an append fails, nothing that came after is answered as
-done.
+event, with the new state, is committed in one transaction with everything the step recorded, with the message taken
+out of the mailbox, and with all that it does to others. Only then does an asker outside hear of it. The next step may
+begin before that, and so may the steps of others that it sent something to: what they record comes behind in the order
+of all transactions, and cannot become durable without what it builds on. If an append fails, nothing that came after is
+answered as done.
 
-Three kinds of thread meet here: whoever submits a letter, the engine's threads (``_rested``), and the store's and the
-clock's (``on_durable``, timers). What they share is guarded by ``_lock``, which is never held while somebody else's
-code runs, with one exception: ``Engine.begin``, which only queues.
+Several kinds of thread meet here: whoever submits a letter, the engine's threads (``_close``), those that bring letters
+of other actors, and the store's and the clock's. What they share is guarded by the actor's lock, which is never held
+while somebody else's code runs, with one exception: ``Engine.begin``, which only queues. What concerns other actors is
+put off until it is let go of (``exclusion``).
 """
 
 from __future__ import annotations
 
-import threading
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
-from theater.errors import InternalError, MailboxFull, NotRunning, StoreError, TheaterError
-from theater.model.crash import UNREPRODUCIBLE, Crash, cut
-from theater.model.event import EMPTY, Event, Head, Kind
-from theater.model.execution import Closed, Engine
-from theater.model.payload import CrashedPayload, Message, encode_payload
-from theater.model.ports import LIVING, ActorRecord, Clock, Entropy, Status
-from theater.model.randomness import SEED_BYTES
+from theater.errors import InternalError, MailboxFull, StoreError
+from theater.model.crash import Crash
+from theater.model.event import EMPTY, Event, Head
+from theater.model.exit_reason import ExitReason
+from theater.model.payload import CrashedPayload, Message
+from theater.model.ports import LIVING, ActorRecord, Status
 from theater.runtime.anatomy import Anatomy
-from theater.runtime.appender import Appender
-from theater.runtime.delivery import own_copy
-from theater.runtime.letter import Letter, nobody
-from theater.runtime.life import CHANGES_FROM, Control, Memory, lifecycle, status_after
-from theater.runtime.loading import HANDLE, INIT, RUN
+from theater.runtime.being import Being
+from theater.runtime.channel_settlement import close_all
+from theater.runtime.consequences import Consequences
+from theater.runtime.directory import bounds_of
+from theater.runtime.duties import strike_off
+from theater.runtime.letter import Deferred, Letter
+from theater.runtime.life import Control, lifecycle
+from theater.runtime.mailbox import Mailbox
 from theater.runtime.mishap import report
-from theater.runtime.outcome import Outcome, answer_of, conclude
-from theater.runtime.step import Step
-from theater.runtime.tape import Playing, Recording, Resuming
-from theater.runtime.warm import Warm, WarmKeeper, survivor
-
-
-@dataclass(frozen=True, slots=True)
-class SampledStep:
-    """A warm step to run again in a fresh instance."""
-
-    letter: Letter
-    events: tuple[Event, ...]
-    state: str | None
-    time_us: int
-    seed: bytes
-    outcome: Outcome
-
-
-class Sampler(Protocol):
-    """Who decides which warm steps are run a second time."""
-
-    def wants(self, program: str) -> bool:
-        """Whether the next warm step of this program is one of them."""
-
-    def check(self, actor: Actor, step: SampledStep) -> None:
-        """Run it again, off the hot path; ``Actor.found_hidden_state`` if it comes out otherwise."""
+from theater.runtime.orders import ExitSignal, Heard, Order, Removal, Restart, Stop
+from theater.runtime.pausing import change_status
+from theater.runtime.performer import Performer, Suspicion
+from theater.runtime.restarting import begin_again
+from theater.runtime.settlement import Told, refuse, tell, tell_asker
+from theater.runtime.stopping import Stopping
+from theater.runtime.supervising import Supervising, tell_parent
+from theater.runtime.upgrading import Upgrade, is_orphaned, pass_over, upgrade
 
 
 class Actor:
     """See above."""
 
+    __slots__ = (
+        "__weakref__",
+        "_being",
+        "_controls",
+        "_early",
+        "_is_gone",
+        "_is_leaving",
+        "_is_shut",
+        "_mailbox",
+        "_performer",
+        "_stopping",
+        "_was_used",
+        "supervising",
+    )
+
     def __init__(
-        self,
-        anatomy: Anatomy,
-        memory: Memory,
-        record: ActorRecord,
-        appender: Appender,
-        *,
-        engine: Engine,
-        clock: Clock,
-        entropy: Entropy,
-        sampler: Sampler,
+        self, being: Being, letters: Sequence[Letter] = (), orders: Sequence[Order] = (), *, found: Iterable[str] = ()
     ) -> None:
-        self.anatomy = anatomy
-        self._memory = memory
-        self._record = record
-        self._appender = appender
-        self._engine = engine
-        self._clock = clock
-        self._entropy = entropy
-        self._sampler = sampler
-        self._lock = threading.RLock()
-        self._mailbox: deque[Letter] = deque()
-        self._step: Step | None = None
-        self._warm = WarmKeeper(memory.next_instance)
-        self._controls: deque[Control] = deque()
-        self._idle = threading.Condition(self._lock)
+        self._being = being
+        card = being.surroundings.directory.put(being.record)
+        card.bounds = bounds_of(being.anatomy.limits)
+        card.deferred = len(being.holdings.all_deferred())
+        self._mailbox = Mailbox(being.surroundings.directory, card, letters, found)
+        self._early: list[Letter] | None = []
+        self._performer = Performer(being, self)
+        self.supervising = Supervising(being, give_up=self._give_up)
+        self.supervising.duties.take(orders)
+        self._stopping = Stopping(being, self._performer, self.supervising, self)
+        self._controls: list[Control] | None = None
         self._is_shut = False
         self._is_leaving = False
-        self._committed = memory.state_seq, memory.state
-        appender.when_failed(self._chain_failed)
+        self._is_gone = False
+        self._was_used = True
+        being.appender.when_failed(self._chain_failed)
+        being.appender.when_durable(being.surroundings.subscriptions.grown)
 
-    # -- asked from outside ------------------------------------------------------------------------------------------
+    # -- what it is --------------------------------------------------------------------------------------------------
+
+    @property
+    def anatomy(self) -> Anatomy:
+        """What of it does not change."""
+        return self._being.anatomy
 
     @property
     def record(self) -> ActorRecord:
         """The row by which it is found, as of now."""
-        return self._record
+        return self._being.record
 
     @property
     def status(self) -> Status:
         """As of now."""
-        return self._record.status
+        return self._being.record.status
 
     @property
     def failure(self) -> StoreError | None:
         """Why its chain can no longer be written by this actor, if so: it will never do anything again."""
-        return self._appender.failure
+        return self._being.appender.failure
 
     @property
     def is_born(self) -> bool:
         """Whether its first events are durable."""
-        return self._appender.durable != EMPTY
+        return self._being.appender.durable != EMPTY
 
     @property
     def head(self) -> Head:
         """The last event of its chain, durable or not."""
-        return self._appender.head
+        return self._being.appender.head
 
     @property
     def state(self) -> tuple[int | None, str | None]:
         """The seq of the event that holds the last committed state, and the state."""
-        return self._committed
+        return self._being.committed
 
-    def submit(self, letter: Letter) -> None:
-        """Put a letter into the mailbox.
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it begins no step any more."""
+        return self._stopping.under_way is not None
+
+    # -- letters -----------------------------------------------------------------------------------------------------
+
+    def submit(self, letter: Letter) -> bool:
+        """Put a letter from outside into the mailbox. False where it has gone to rest: wake it up.
 
         Raises:
             NotRunning: it is stopped or crashed, or the runtime is closing.
             MailboxFull: as many letters wait as its manifest allows.
-            StoreError: its chain can no longer be written.
         """
-        with self._lock:
-            if self._appender.failure is not None:
-                raise own_copy(self._appender.failure)
-            if self._is_shut:
-                raise self._not_running("closed")
-            if self.status not in LIVING:
-                raise self._not_running(self.status)
-            if len(self._mailbox) >= self.anatomy.limits.mailbox:
-                raise MailboxFull(
-                    f"the mailbox of {self._record.name!r} is full ({self.anatomy.limits.mailbox} letters); try again"
-                )
-            self._mailbox.append(letter)
-            self._advance()
+        with self._being.lock:
+            if self._has_left:
+                return False
+            self._require_open()
+            self._take_place()
+            self._mailbox.put(letter)
+            self.advance()
+            return True
 
-    def control(self, verb: str, status: Status, *, by: str, done: Callable[[TheaterError | None], None]) -> None:
-        """Pause, resume, stop or restart it, between two steps; ``done`` hears when that is durable.
+    def reserve_place(self) -> None:
+        """Take a place for a letter that goes to the store first. Raises as ``submit``."""
+        with self._being.lock:
+            self._require_open()
+            self._take_place()
+
+    def receive(self, letter: Letter) -> bool:
+        """Take a letter that is in the store already, or on the way there. False where it has gone to rest."""
+        with self._being.lock:
+            if self._has_left:
+                return False
+            if self._early is not None:  # those that were on the way before it go first
+                self._early.append(letter)
+                return True
+            self._mailbox.put(letter)
+            if self.status not in LIVING:
+                self._refuse_waiting()
+            self.advance()
+            return True
+
+    def join(
+        self,
+        letters: Sequence[Letter] = (),
+        signals: Sequence[ExitSignal] = (),
+        go_on: Callable[[], None] | None = None,
+    ) -> None:
+        """It is in memory now: begin with what waits. ``letters`` were on the way while it was read from the store.
+
+        ``go_on`` takes up the step that was left open.
+        """
+        with self._being.lock:
+            early, self._early = self._early, None
+            if go_on is not None and not self._is_leaving:
+                go_on()
+            for letter in (*letters, *(early or ())):
+                self._mailbox.put(letter)
+            if self.status not in LIVING:
+                self._refuse_waiting()
+            for signal in signals if not self._is_shut else ():
+                self.supervising.child_ended(signal)
+            self.supervising.duties.go_on()
+            self.advance()
+
+    def join_as_suspect(self, join: Callable[[], None], attempts: int, rested: Callable[[], None]) -> None:
+        """Join, and leave a durable mark before the first step; ``rested`` is called when that has come to rest.
+
+        ``attempts``: how often that step was begun under a mark, and not closed.
+        """
+        with self._being.lock:
+            self._performer.suspect(Suspicion(attempts, rested))
+            join()
+            if self._performer.is_unfounded():
+                rested()
+
+    def child_ended(self, signal: ExitSignal) -> bool:
+        """A child of it has ended. False where it has gone to rest."""
+        with self._being.lock:
+            if self._has_left:
+                return False
+            if not self._is_shut:
+                self.supervising.child_ended(signal, is_stopping=self.is_stopping)
+            return True
+
+    def forget_child(self, removal: Removal) -> bool:
+        """It is taken off the list of its children by somebody above it. False where it has gone to rest."""
+        return self._asked(lambda: self.supervising.forget(removal), removal.done)
+
+    # -- control -----------------------------------------------------------------------------------------------------
+
+    def control(self, verb: str, status: Status, *, by: str, done: Heard) -> bool:
+        """Pause or resume it between two steps; ``done`` hears when that is durable. False where it has gone to rest.
 
         What it is already is nothing to do; ``done`` hears ``NotRunning`` where it cannot be done as it is, or the
         runtime is closing.
         """
-        with self._lock:
-            if self._is_shut:
-                done(self._not_running("closed", "goes on when it is woken up"))
+        go = Control(lambda: change_status(self._being, verb, status, by=by, done=done), done)
+        return self._asked(lambda: self._between_steps(go), done)
+
+    def stop(self, stop: Stop) -> bool:
+        """End it, its children first. The step that is running may go on as long as ``stop.mode`` says.
+
+        False where it has gone to rest.
+        """
+        return self._asked(lambda: self._stopping.begin(stop, self._between_steps), stop.done)
+
+    def restart(self, restart: Restart) -> bool:
+        """Begin it again, once what its end brought about is done. False where it has gone to rest."""
+
+        def begin() -> None:
+            if restart.order is not None and self.status in LIVING:
+                strike_off(self._being, restart.order, restart.done, restart.placed)
                 return
-            self._controls.append(Control(lambda: self._change(verb, status, by=by, done=done), done))
-            self._advance()
+            if restart.order is None and self.status in LIVING and self._stopping.has_children:
+                self._stopping.begin_before(restart, self._between_steps)
+                return
+            own = restart.order is not None and restart.order.actor == self._being.id
+            go = Control(lambda: self._restart(restart), restart.done)
+            if own:
+                self._between_steps(go)
+            else:
+                self.supervising.duties.when_done(lambda: self._between_steps(go))
 
-    def enter(self) -> None:
-        """Write the first events of a new actor and the row by which it is found. Whoever does has it in hand."""
-        self._appender.commit(None, lifecycle("started", "runtime", None), record=self._record)
+        return self._asked(begin, restart.done)
 
-    def terminate(self, reason: str) -> None:
-        """End the step that is running, if any; it closes as ``terminated``."""
-        with self._lock:
-            step = self._step if not self._is_shut else None
-        if step is not None:
-            step.kill(Crash("terminated", message=reason))
+    def upgrade(self, wanted: Upgrade) -> bool:
+        """Go on with another component, between two steps. False where it has gone to rest."""
+        drop_warm = self._performer.drop_warm
+        go = Control(lambda: upgrade(self._being, wanted, drop_warm=drop_warm, migrate=self._begin), wanted.done)
+        return self._asked(lambda: self._between_steps(go), wanted.done)
+
+    def found_hidden_state(self, detail: dict[str, object]) -> None:
+        """A warm step came out otherwise in a fresh instance: say so in the chain, and go on fresh."""
+
+        def change() -> None:
+            self._performer.drop_warm()
+            self._being.become(replace(self._being.record, has_hidden_state=True))
+            self._being.appender.commit(None, lifecycle("hidden-state", "runtime", detail), record=self._being.record)
+
+        with self._being.lock:
+            if not self._being.record.has_hidden_state:
+                self._between_steps(Control(change))
+
+    # -- coming and going --------------------------------------------------------------------------------------------
+
+    def fail(self, failure: StoreError) -> None:
+        """What it began with was not written: it never was."""
+        self._being.appender.fail(failure)
+
+    def resume_step(
+        self, message: Event, payload: Message, letter: Letter, recorded: list[Event], anatomy: Anatomy
+    ) -> None:
+        """Go on with a step that an earlier process left open."""
+        self._performer.resume(message, payload, letter, recorded, anatomy)
+
+    def close_open_step(self, crash: Crash, letter: Letter) -> None:
+        """Close a step that will not be run again, without running it."""
+        with self._being.lock:
+            self._performer.close_unrun(letter, CrashedPayload(reason=crash.reason, fuel=0, message=crash.message))
+
+    def disown_open_step(self, letter: Letter) -> None:
+        """Close the step that was open when the chain was taken in. That ends nothing: nobody here began it."""
+        message = "the step was open when the chain was taken in"
+        with self._being.lock:
+            payload = CrashedPayload(reason="host-died", fuel=0, message=message)
+            self._performer.close_unrun(letter, payload, is_ending=False)
 
     def shut(self) -> None:
         """The runtime is closing: take no more letters and controls. What it has begun and accepted may go on.
 
         Controls that wait are answered, and so are the letters that would wait until a paused actor is resumed.
         """
-        with self._lock:
+        with self._being.lock:
             self._is_shut = True
+            self.supervising.duties.close()
             if self.status != "running":
-                self._refuse_waiting("closed")
-            asked = [control.refused for control in self._controls if control.refused is not None]
-            self._controls = deque(control for control in self._controls if control.refused is None)
+                self._give_up_waiting()
+            asked = [control.refused for control in self._controls or () if control.refused is not None]
+            self._controls = [control for control in self._controls or () if control.refused is None] or None
             for refused in asked:
-                refused(self._not_running("closed", "did not get to this"))
+                refused(self._being.not_running("closed", "did not get to this"))
 
     def leave(self) -> None:
         """The process is about to end: begin nothing more, and leave the step that is running open, to be resumed.
 
         That was no death, so it does not count as one of the two that a step may cause.
         """
-        with self._lock:
+        with self._being.lock:
             self._is_leaving = True
-            self._refuse_waiting("closed")
-            step = self._step
-        if step is not None:
-            self._appender.commit(None, attempt=0 if step.is_resumed else None)
-            step.kill(Crash("terminated", message="the runtime was closed"))
+            self._give_up_waiting()
+            self._performer.leave()
 
     def wait_durable(self, timeout_s: float) -> bool:
         """Wait until everything that is in its chain now is durable. False where that took longer, or never will be."""
-        if self._appender.is_settled:
-            return self._appender.failure is None
-        durable: list[bool] = []
-        done = threading.Event()
-
-        def heard(failure: StoreError | None, made: list[Event]) -> None:
-            del made
-            durable.append(failure is None)
-            done.set()
-
-        self._appender.commit(heard)
-        return done.wait(timeout_s) and durable[0]
+        return self._being.appender.wait_durable(timeout_s)
 
     def flush(self) -> None:
         """Let what is in its chain become durable now, and do not wait for it."""
-        if not self._appender.is_settled:
-            self._appender.commit()
+        if not self._being.appender.is_settled:
+            self._being.appender.commit()
 
     def wait_idle(self, timeout_s: float) -> bool:
-        """Wait until no step is running. False where that took longer."""
-        with self._idle:
-            return self._idle.wait_for(lambda: self._step is None, timeout_s)
+        """Wait until no step is running, and none begins right after. False where that took longer."""
+        return self._performer.wait_idle(timeout_s)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing goes on with it but what waits for somebody else, or for the clock."""
+        with self._being.lock:
+            step = self._performer.step
+            if step is not None:
+                return step.is_waiting
+            has_work = self._controls or (len(self._mailbox) and self.status == "running")
+            return not has_work and self.supervising.duties.is_quiet and self._being.appender.is_settled
 
     def release(self) -> None:
         """Let go of the warm instance; nothing else is held while it is idle."""
-        with self._lock:
-            self._drop_warm()
+        with self._being.lock:
+            self._performer.drop_warm()
 
-    def found_hidden_state(self, detail: dict[str, object]) -> None:
-        """A warm step came out otherwise in a fresh instance: say so in the chain, and go on fresh."""
+    def is_fresh(self) -> bool:
+        """Whether it did something since this was asked last."""
+        was_used, self._was_used = self._was_used, False
+        return was_used
 
-        def change() -> None:
-            self._drop_warm()
-            self._record = replace(self._record, has_hidden_state=True)
-            self._appender.commit(None, lifecycle("hidden-state", "runtime", detail), record=self._record)
+    def go(self) -> bool:
+        """Leave memory, if nothing is going on: what it is, is in the store. False where something is."""
+        with self._being.lock:
+            is_busy = self._early is not None or self._performer.step is not None or self._controls or self.is_stopping
+            if is_busy or len(self._mailbox) or not self.supervising.duties.is_idle:
+                return False
+            if not self._being.appender.is_settled:
+                return False
+            if any(request.sender is None for request in self._being.holdings.all_deferred()):
+                return False  # whoever asked from outside waits for it in this process
+            self._is_gone = True
+            self._performer.drop_warm()
+            return True
 
-        with self._lock:
-            if not self._record.has_hidden_state:
-                self._controls.append(Control(change))
-                self._advance()
+    # -- the stage of its steps --------------------------------------------------------------------------------------
 
-    # -- steps -------------------------------------------------------------------------------------------------------
-
-    def begin_anew(self) -> None:
-        """Run the first step (again): there is no state to go on from."""
-        is_command = self.anatomy.loaded.role == "command"
-        letter = Letter(
-            id=f"{'run' if is_command else 'init'}-{self._memory.first_steps}",
-            source="runtime",
-            export=RUN if is_command else INIT,
-            arguments=() if is_command else (self.anatomy.params,),
-            expects_reply=False,
-            done=nobody,
-        )
-        with self._lock:
-            self._mailbox.appendleft(letter)
-            self._advance()
-
-    def resume_step(self, message: Event, payload: Message, letter: Letter, recorded: list[Event]) -> None:
-        """Go on with a step that an earlier process left open: what is recorded plays, the rest is live.
-
-        The attempt is marked durably first: a step that takes the process down twice is not run a third time.
-        """
-        recording = Recording(self._appender.add, self._appender.flush_if_due)
-        end_seq = self._appender.head.seq + 1
-        tape = Resuming(Playing(recorded, end_seq=end_seq), recording)
-        step = Step(
-            self.anatomy,
-            letter,
-            message,
-            seed=bytes.fromhex(payload.seed),
-            state=self._memory.state,
-            recording=recording,
-            tape=tape,
-        )
-        with self._lock:
-            self._step = step
-
-        def begin(failure: StoreError | None, made: list[Event]) -> None:
-            del made
-            if failure is not None:
-                self._finish(step, failure)
-            else:
-                self._run(step)
-
-        self._appender.commit(begin, lifecycle("resumed", "runtime", {"step": message.header.seq}), attempt=1)
-
-    def close_open_step(self, crash: Crash, export: str) -> None:
-        """Close a step that will not be run again, without running it."""
-        payload = CrashedPayload(reason=crash.reason, fuel=0, message=crash.message)
-        with self._lock:
-            self._record = replace(self._record, status="crashed")
-            self._appender.commit(None, ("crashed", export, encode_payload(payload)), record=self._record, attempt=0)
-
-    def _advance(self) -> None:
+    def advance(self) -> None:
         """Begin what is next, if nothing is running. The lock is held."""
-        if self._is_leaving:
+        performer = self._performer
+        if self._is_leaving or self._early is not None:
             return
-        while self._step is None and self._controls:
-            self._controls.popleft().apply()
-        while self._step is None and self._mailbox and self.status == "running" and not self._appender.failure:
-            letter, before = self._mailbox.popleft(), self._appender.head
-            try:
+        while performer.step is None and self._controls:
+            control = self._controls.pop(0)
+            self._controls = self._controls or None
+            control.apply()
+        while performer.step is None and not self.is_stopping and len(self._mailbox) and self.status == "running":
+            if self._being.appender.failure is not None:
+                return
+            letter = self._mailbox.take()
+            if is_orphaned(self._being, letter):
+                pass_over(self._being, letter)
+            else:
                 self._begin(letter)
-            except Exception as error:  # noqa: BLE001 - a bug of ours is the asker's error and not its silence
-                report(error)
-                self._step = None
-                self._drop_warm()
-                if self._appender.head == before:
-                    letter.done(InternalError(f"the step could not be begun: {error!r}"))
-                else:  # its message is in the chain
-                    self._close_as_internal(letter, error)
 
-    def _begin(self, letter: Letter) -> None:
-        if letter.export != HANDLE:
-            self._memory.first_steps += 1
-        warm = self._next_warm(letter)
-        seed = self._entropy.take(SEED_BYTES)
-        payload = Message(
-            id=letter.id,
-            source=letter.source,
-            export=letter.export,
-            arguments=list(letter.arguments),
-            seed=seed.hex(),
-            state=self._memory.state_seq,
-            cause=letter.cause,
-            instance=warm.number if warm else None,
-            nth=warm.nth if warm else None,
-        )
-        message = self._appender.add("message", letter.export, encode_payload(payload))
-        recording = Recording(self._appender.add, self._appender.flush_if_due)
-        if warm is not None and self._sampler.wants(self._record.program):
-            recording.keep()
-        state = self._memory.state
-        self._step = Step(self.anatomy, letter, message, seed=seed, state=state, recording=recording, warm=warm)
-        self._run(self._step)
+    def end(self, closing: Event, reason: ExitReason, brought: Consequences, told: Told) -> None:
+        """It ends with this event: whoever waits for it hears so; what was only sent to it stays, for a restart."""
+        being = self._being
+        error = being.not_running(self.status, "did not get to this message")
+        waiting: list[Letter | Deferred] = [*self._mailbox.take_requests(), *being.holdings.all_deferred()]
+        being.holdings.deferred = None
+        refuse(being.surroundings, brought, told, by=being.id, waiting=waiting, error=error)
+        close_all(being.surroundings, brought, told, being.id)
+        self.supervising.ended(closing, reason, brought)
+        stop = self._stopping.under_way
+        if being.holdings.awaited is not None:
+            tell_asker(being, reason, brought)
+        elif stop is None or not stop.is_quiet:
+            tell_parent(being, closing, reason, brought)
 
-    def _run(self, step: Step) -> None:
-        step.run(self._engine, self._clock, self._appender, self._close)
+    # -- helpers -----------------------------------------------------------------------------------------------------
 
-    def _leave(self, step: Step) -> None:
-        """The step is left open in the chain: nothing of it has happened yet, and it will be resumed."""
-        with self._lock:
-            self._step = None
-            if step.warm is not None:
-                self._warm.give_back(step.warm, None)
-            self._idle.notify_all()
-        step.letter.done(NotRunning("the runtime was closed in mid-step; the step goes on when the actor is woken up"))
+    def _restart(self, restart: Restart) -> None:
+        self._performer.drop_warm()  # a first step ends the line of steps of one instance
+        begin_again(self._being, self._mailbox, self.supervising, restart)
 
-    def _close(self, step: Step, closed: Closed) -> None:
-        if self._is_leaving and closed.crash is not None and closed.crash.reason == "terminated":
-            self._leave(step)
-            return
+    def _begin(self, letter: Letter, anatomy: Anatomy | None = None) -> None:
+        self._was_used = True
+        performer, before = self._performer, self._being.appender.head
         try:
-            self._conclude(step, closed)
-        except Exception as error:  # noqa: BLE001 - a bug of ours must leave nobody waiting
+            performer.begin(letter, anatomy)
+        except Exception as error:  # noqa: BLE001 - a bug of ours is the asker's error and not its silence
             report(error)
-            self._break_off(step, error)
+            performer.step = None
+            performer.drop_warm()
+            if self._being.appender.head == before:
+                letter.done(InternalError(f"the step could not be begun: {error!r}"))
+            else:  # its message is in the chain
+                performer.close_as_internal(letter, error)
 
-    def _conclude(self, step: Step, closed: Closed) -> None:
-        is_command = self.anatomy.loaded.role == "command"
-        outcome = conclude(closed, step.boundary, is_command=is_command, state=step.state, limits=self.anatomy.limits)
-        context = step.boundary.context
-        shutdown = context.has_shutdown and outcome.kind == "state"
-        last: list[tuple[Kind, str, bytes]] = [(outcome.kind, step.letter.export, encode_payload(outcome.payload))]
-        with self._lock:
-            if step.warm is not None:
-                self._warm.give_back(step.warm, survivor(closed, outcome))
-            before = self._record
-            status = status_after(before.status, step.letter, outcome, shutdown=shutdown, is_command=is_command)
-            if status != before.status:
-                self._record = replace(before, status=status)
-                if status == "stopped":
-                    detail: dict[str, object] = {"reason": "refused-init" if outcome.refusal is not None else "normal"}
-                    if shutdown:
-                        detail["value"] = context.value
-                    last.append(lifecycle("stopped", "runtime", detail))
-            closing, *_ = self._appender.commit(
-                lambda failure, made: self._answer(step, outcome, made[0], failure, shutdown=shutdown),
-                *last,
-                record=self._record if self._record is not before else None,
-                attempt=0 if step.is_resumed else None,
-                hurry=not step.is_begun,  # a thread of the engine's flushes the store before it waits; others do not
-            )
-            step.is_concluded = True
-            if outcome.changed:
-                self._memory.state = outcome.state
-                self._memory.state_seq = closing.header.seq
-            if step.recording.emitted is not None and not _ended_from_outside(outcome):
-                self._sample(step, outcome)
-            self._step = None
-            if status not in LIVING:
-                self._drop_warm()
-                self._refuse_waiting()
-            self._advance()
-            self._idle.notify_all()
+    def _asked(self, begin: Callable[[], None], done: Heard) -> bool:
+        with self._being.lock:
+            if self._has_left:
+                return False
+            if self._is_shut:
+                done(self._being.not_running("closed", "goes on when it is woken up"))
+            else:
+                begin()
+            return True
 
-    def _break_off(self, step: Step, error: Exception) -> None:
-        """We failed to conclude the step: it ends as ``internal``, unless that was behind its end."""
-        with self._lock:
-            if self._step is step:
-                self._step = None
-            if not step.is_concluded:
-                self._drop_warm()
-                self._close_as_internal(step.letter, error)
-            self._advance()
-            self._idle.notify_all()
+    def _between_steps(self, control: Control) -> None:
+        if self._controls is None:
+            self._controls = []
+        self._controls.append(control)
+        self.advance()
 
-    def _close_as_internal(self, letter: Letter, error: Exception) -> None:
-        """Close the step that is open in the chain, by our own fault. The lock is held."""
-        told = InternalError(f"the step ended by a bug of Theater: {error!r}", reason="internal")
-        payload = CrashedPayload(reason="internal", fuel=0, message=cut(repr(error)))
-        self._record = replace(self._record, status="crashed")
-        try:
-            self._appender.commit(
-                lambda failure, _: letter.done(failure or told),
-                ("crashed", letter.export, encode_payload(payload)),
-                record=self._record,
-                attempt=0,
-            )
-        except Exception as again:  # noqa: BLE001 - then nothing is recorded, but the asker hears of it
-            report(again)
-            letter.done(told)
-        self._refuse_waiting()
+    def _give_up(self, stop: Stop) -> None:
+        """Its children failed too often."""
+        self.stop(replace(stop, reason=ExitReason(kind="intensity")))
 
-    def _finish(self, step: Step, failure: StoreError) -> None:
-        with self._lock:
-            if self._step is step:
-                self._step = None
-            self._advance()
-            self._idle.notify_all()
-        step.letter.done(failure)
-
-    def _answer(
-        self, step: Step, outcome: Outcome, closing: Event, failure: StoreError | None, *, shutdown: bool
-    ) -> None:
-        receipt = Head(closing.header.seq, closing.hash)
-        if outcome.changed and failure is None:
-            self._committed = closing.header.seq, outcome.state
-        value = step.boundary.context.value
-        step.letter.done(failure or answer_of(outcome, receipt, value=value, has_shutdown=shutdown))
-
-    # -- warm instances ----------------------------------------------------------------------------------------------
-
-    def _next_warm(self, letter: Letter) -> Warm | None:
-        if self.anatomy.mode != "warm" or self._record.has_hidden_state or letter.export != HANDLE:
-            return None
-        return self._warm.take()
-
-    def _drop_warm(self) -> None:
-        self._warm.drop(is_running=self._step is not None)
-
-    def _sample(self, step: Step, outcome: Outcome) -> None:
-        assert step.recording.emitted is not None
-        events = tuple(step.recording.emitted)
-        time_us = step.message.header.time_us
-        self._sampler.check(self, SampledStep(step.letter, events, step.state, time_us, step.seed, outcome))
-
-    # -- control -----------------------------------------------------------------------------------------------------
-
-    def _change(self, verb: str, status: Status, *, by: str, done: Callable[[TheaterError | None], None]) -> None:
-        before = self.status
-        if before == status and verb != "restarted":
-            self._appender.commit(lambda failure, _: done(failure))  # it may be so since a moment ago, and not durable
+    def _refuse_waiting(self) -> None:
+        """Answer the requests that wait, since it does not run."""
+        waiting = self._mailbox.take_requests()
+        if not waiting:
             return
-        if before not in CHANGES_FROM[verb]:
-            done(NotRunning(f"actor {self._record.name!r} is {before}, so it cannot be {verb}; restart it first"))
-            return
-        self._record = replace(self._record, status=status)
-        self._appender.commit(lambda failure, _: done(failure), lifecycle(verb, by, None), record=self._record)
-        if status not in LIVING:
-            self._drop_warm()
-            self._refuse_waiting()
-        elif verb == "restarted" and self._memory.state is None:
-            self.begin_anew()
+        told: Told = []
+        error = self._being.not_running(self.status, "did not get to this message")
+
+        def bring(made: list[Event], brought: Consequences) -> None:
+            del made
+            refuse(self._being.surroundings, brought, told, by=self._being.id, waiting=waiting, error=error)
+
+        self._being.appender.commit(lambda failure, _: tell(told, failure, None), bring=bring)
+
+    def _give_up_waiting(self) -> None:
+        """The runtime closes: what is in the store stays there, and who waits outside hears of it."""
+        error = self._being.not_running("closed", "did not get to this message")
+        waiting: list[Letter | Deferred] = [*self._mailbox.clear(), *self._being.holdings.all_deferred()]
+        for asked in waiting:
+            if asked.sender is None:
+                asked.done(error)
 
     def _chain_failed(self, failure: StoreError) -> None:
-        """Nothing can be recorded any more, so nothing that waits will happen."""
-        with self._lock:
-            letters, self._mailbox = self._mailbox, deque()
-        for letter in letters:
-            letter.done(failure)
+        """Nothing can be recorded any more, so nothing that waits will happen: not here."""
+        with self._being.lock:
+            waiting: list[Letter | Deferred] = [*self._mailbox.take_volatile(), *self._being.holdings.all_deferred()]
+            self._being.holdings.deferred = None
+            self._is_gone = True
+            durable = [*self._mailbox.take_durable(), *(self._early or ())]
+        self._being.surroundings.doubt(self._being.id)
+        self._being.surroundings.router.left(self, durable)
+        for asked in waiting:
+            asked.done(failure)
 
-    def _refuse_waiting(self, what: str | None = None) -> None:
-        """Answer all that wait: a mailbox is nothing that lasts."""
-        letters, self._mailbox = self._mailbox, deque()
-        for letter in letters:
-            letter.done(self._not_running(what or self.status, "did not get to this message"))
+    @property
+    def _has_left(self) -> bool:
+        """Whether another one goes on in its place: it has gone to rest, or its chain can no longer be written."""
+        return self._is_gone or self._being.appender.failure is not None
 
-    def _not_running(self, what: str, so: str = "takes no messages") -> NotRunning:
-        return NotRunning(f"actor {self._record.name!r} is {what}: it {so}")
+    def _require_open(self) -> None:
+        if self._is_shut:
+            raise self._being.not_running("closed")
+        if self.status not in LIVING:
+            raise self._being.not_running(self.status)
 
-
-def _ended_from_outside(outcome: Outcome) -> bool:
-    return outcome.crash is not None and outcome.crash.reason in UNREPRODUCIBLE
+    def _take_place(self) -> None:
+        directory = self._being.surroundings.directory
+        card = directory.card(self._being.id)
+        most = self._being.anatomy.limits.mailbox
+        if card is None or not directory.take_place(card, most=most):
+            raise MailboxFull(f"the mailbox of {self.record.name!r} is full ({most} letters); try again")

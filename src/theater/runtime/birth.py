@@ -1,118 +1,179 @@
-"""How an actor comes to be: from a manifest (event 0 is written), or out of the store (its chain is read)."""
+"""How an actor comes to be: from a manifest (event 0 is made), or out of the store (its chain is read)."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
+from msgspec.structs import asdict
 
 from theater import __version__
 from theater.capabilities import environment
-from theater.errors import NameTaken
+from theater.errors import TheaterError
 from theater.model.crash import Crash
 from theater.model.event import EMPTY
 from theater.model.header import format_time
-from theater.model.ids import Digest, root_actor_id
-from theater.model.manifest import Manifest
+from theater.model.ids import ActorId, root_actor_id
 from theater.model.payload import BOUNDARY, EngineFacts, Genesis, Lifecycle, encode_payload
-from theater.model.ports import LIVING, ActorRecord
-from theater.runtime.actor import Actor, Sampler
-from theater.runtime.anatomy import Anatomy, anatomy_of
+from theater.model.ports import LIVING, ActorRecord, Append, Entry
+from theater.runtime.actor import Actor
+from theater.runtime.anatomy import anatomy_of
 from theater.runtime.appender import Appender
+from theater.runtime.being import Being
+from theater.runtime.conception import Request
+from theater.runtime.exports import FIRST
 from theater.runtime.history import OpenStep, left_off, payload_of, read_genesis
-from theater.runtime.letter import Letter, nobody
-from theater.runtime.life import Memory
+from theater.runtime.holdings import Awaited, Holdings, holdings_of
+from theater.runtime.letter import Done, Letter, encode_letter, nobody
+from theater.runtime.life import Memory, first_letter, lifecycle
+from theater.runtime.lineage import Lineage
 from theater.runtime.node import Node
-from theater.runtime.permissions import Permissions, decide, decide_again
+from theater.runtime.orders import ExitSignal
+from theater.runtime.permissions import Permissions, decide_again
+from theater.runtime.surroundings import Surroundings
+from theater.runtime.upgrading import anatomy_of_step
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What is to be born. ``component`` is in the content store already."""
+class Newborn:
+    """An actor that is complete in memory, and the transaction that makes it one in the store."""
 
-    manifest: Manifest
-    component: Digest
-    name: str
-    arguments: tuple[str, ...] = ()
-    allowed: tuple[str, ...] = ()
+    actor: Actor
+    append: Append
 
 
-def permissions_of(node: Node, manifest: Manifest, allowed: Sequence[str] = ()) -> Permissions:
-    """What a root actor with this manifest would get on this node. Raises ``Denied``, ``InvalidManifest``."""
-    return decide(node.registry, manifest.capabilities, ceiling=node.ceiling, allowed=allowed)
+def give_birth(
+    surroundings: Surroundings,
+    request: Request,
+    permissions: Permissions,
+    *,
+    actor: ActorId | None = None,
+    parent: ActorId | None = None,
+    state: str | None = None,
+    awaited: Awaited | None = None,
+    done: Done = nobody,
+) -> Newborn:
+    """A new actor. Its name is reserved, everything about it was checked; ``done`` hears what its first step came to.
 
-
-def free_name(node: Node, name: str) -> str:
-    """``name``, or ``name-2`` and so on where a living actor has it."""
-    taken = {record.name for record in node.store.records() if record.status in LIVING}
-    number = 1
-    candidate = name
-    while candidate in taken:
-        number += 1
-        candidate = f"{name[: 62 - len(str(number))]}-{number}"
-    return candidate
-
-
-def give_birth(node: Node, request: Request, sampler: Sampler) -> Actor:
-    """A new root actor: checked in every respect, and not yet in the store, where it comes with ``Actor.enter``.
-
-    Raises:
-        Denied, InvalidManifest, InvalidComponent, CompileFailed, NotFound, NameTaken: nothing was written.
+    It is not begun: that comes when the transaction has its place.
     """
-    permissions = permissions_of(node, request.manifest, request.allowed)
-    loaded = node.loader.load(request.component)
-    node.loader.bind(loaded.program, permissions.effective)
-    if any(record.status in LIVING for record in node.store.find(request.name) if record.name == request.name):
-        raise NameTaken(f"a living actor is called {request.name!r} already; choose another name")
-    actor = root_actor_id(node.entropy.take(16))
-    genesis = _genesis(node, request, permissions)
+    node = surroundings.node
+    actor = actor or root_actor_id(node.entropy.take(16))
+    genesis = _genesis(node, request, permissions, parent=parent, state=state)
     appender = Appender(
-        node.store, actor, head=EMPTY, time_us=node.clock.now_us(), clock=node.clock, entropy=node.entropy
+        node.store,
+        actor,
+        head=EMPTY,
+        time_us=node.clock.now_us(),
+        clock=node.clock,
+        entropy=node.entropy,
+        exclusion=surroundings.exclusion,
     )
     first = appender.add("genesis", "genesis", encode_payload(genesis))
+    started = appender.add(*lifecycle("started", "runtime", None))
     record = ActorRecord(
         id=actor,
         name=request.name,
         status="running",
-        parent=None,
+        parent=parent,
         created_us=first.header.time_us,
         program=request.component,
         engine=_fingerprint(genesis.engine),
     )
-    anatomy = anatomy_of(node.registry, node.loader, actor, genesis, loaded, first.header.time_us)
-    return _actor(node, anatomy, Memory(None, None, 0, 0), record, appender, sampler)
+    loaded = node.loader.load(request.component)
+    anatomy = anatomy_of(node.loader, actor, genesis, loaded, first.header.time_us)
+    puts: tuple[Entry, ...] = ()
+    letters: tuple[Letter, ...] = ()
+    if state is None:
+        letter = msgspec.structs.replace(first_letter(anatomy, 0, done=done), is_durable=True)
+        letters = (letter,)
+        puts = (Entry(actor, "mailbox", letter.id, encode_letter(letter), once=True),)
+    append = Append(actor, EMPTY, (first, started), record=record, puts=puts)
+    appender.entrust(append)
+    memory = Memory(state, 0 if state is not None else None, 0)
+    being = Being(surroundings, anatomy, memory, record, appender, Holdings())
+    being.holdings.awaited = awaited
+    return Newborn(Actor(being, letters), append)
 
 
-def wake_up(node: Node, record: ActorRecord, sampler: Sampler, *, allowed: Sequence[str] = ()) -> Actor:
-    """An actor out of the store. A step that was left open is resumed, or closed if it was the death of us twice.
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """An actor out of the store, and the ends of its children that it has not heard of."""
+
+    actor: Actor
+    signals: list[ExitSignal]
+    go_on: Callable[[], None] | None
+    """Goes on with the step that was left open, or closes it if it was the death of us twice."""
+
+
+def wake_up(surroundings: Surroundings, record: ActorRecord) -> Woken:
+    """An actor out of the store, with what waits for it. Nothing of it is begun.
+
+    A step that was left open goes on at once; anything else begins when it joins the others. Of a chain that was taken
+    in, and is looked at for the first time, it does not: what it recorded would be carried out here, on the word of
+    whoever wrote the chain.
 
     Raises:
-        Denied: it has more than this node allows now; nothing was written.
         InvalidManifest, InvalidInput, InvalidComponent, CompileFailed, NotFound, Unsound: it cannot go on here.
     """
+    node = surroundings.node
     genesis_event, genesis = read_genesis(node.store, record.id)
-    decide_again(node.registry, genesis.asked, genesis.effective, ceiling=node.ceiling, allowed=allowed)
-    record = _looked_up(node, record, genesis)
+    is_taken_in = not record.engine
+    lineage = Lineage() if is_taken_in else None
+    record = _looked_up(node, record, genesis, lineage)
     loaded = node.loader.load(record.program)
     past = left_off(node.store, record.id, is_warm=genesis.instance == "warm")
     appender = Appender(
-        node.store, record.id, head=past.head, time_us=past.time_us, clock=node.clock, entropy=node.entropy
+        node.store,
+        record.id,
+        head=past.head,
+        time_us=past.time_us,
+        clock=node.clock,
+        entropy=node.entropy,
+        exclusion=surroundings.exclusion,
     )
-    anatomy = anatomy_of(node.registry, node.loader, record.id, genesis, loaded, genesis_event.header.time_us)
+    anatomy = anatomy_of(node.loader, record.id, genesis, loaded, genesis_event.header.time_us)
     state = past.state
-    memory = Memory(state.text if state else None, state.seq if state else None, past.next_instance, past.first_steps)
-    record = _note_engine(node, record, appender)
-    actor = _actor(node, anatomy, memory, record, appender, sampler)
+    memory = Memory(state.text if state else None, state.seq if state else None, past.next_instance)
+    record = _note_engine(node, record, appender, lineage, is_open=past.open_step is not None)
+    entries = node.store.entries(record.id)
+    held = holdings_of(entries, anatomy.supervision.supervisor)
+    surroundings.learn(record.id, entries)
+    letters = held.letters
+    found = [letter.id for letter in letters]
+    open_letter = None
     if past.open_step is not None:
-        _resume(node, actor, past.open_step)
-    elif state is None and past.first_steps == 0 and record.status in LIVING:
-        actor.begin_anew()
-    return actor
+        open_letter = _letter_of(past.open_step, letters)
+        letters = [letter for letter in letters if letter.id != open_letter.id]
+    elif state is None and record.status in LIVING and not any(letter.export in FIRST for letter in letters):
+        letters = [first_letter(anatomy, past.head.seq + 1), *letters]
+    letters.sort(key=lambda letter: letter.export not in FIRST)  # behind a restart others may have waited for longer
+    being = Being(surroundings, anatomy, memory, record, appender, held.holdings)
+    actor = Actor(being, letters, held.orders, found=found)
+    step, letter = past.open_step, open_letter
+    if step is None or letter is None:
+        return Woken(actor, held.signals, None)
+    if is_taken_in:
+        return Woken(actor, held.signals, lambda: actor.disown_open_step(letter))
+    return Woken(actor, held.signals, lambda: _resume(node, actor, step, letter))
 
 
-def _genesis(node: Node, request: Request, permissions: Permissions) -> Genesis:
+def check_grants(node: Node, record: ActorRecord, allowed: Sequence[str]) -> None:
+    """Whether a person may have this actor go on here: what it has must be within this node's ceiling and ``allowed``.
+
+    Raises:
+        Denied: it has more than this node allows now.
+        InvalidManifest, InvalidInput: its grants cannot be read.
+    """
+    _, genesis = read_genesis(node.store, record.id)
+    decide_again(node.registry, genesis.asked, genesis.effective, ceiling=node.ceiling, allowed=allowed)
+
+
+def _genesis(
+    node: Node, request: Request, permissions: Permissions, *, parent: ActorId | None, state: str | None
+) -> Genesis:
     manifest = request.manifest
     grant = permissions.effective.get(environment.NAME)
     variables = environment.captured(grant, node.environ) if isinstance(grant, environment.EnvironmentGrant) else ()
@@ -127,7 +188,7 @@ def _genesis(node: Node, request: Request, permissions: Permissions) -> Genesis:
         params=manifest.params,
         environment=list(variables),
         arguments=list(request.arguments),
-        parent=None,
+        parent=parent,
         name=request.name,
         node=node.store.facts().public_key,
         version=__version__,
@@ -135,16 +196,18 @@ def _genesis(node: Node, request: Request, permissions: Permissions) -> Genesis:
         boundary=BOUNDARY,
         settings=manifest.settings,
         allowed=list(permissions.allowed),
+        state=state,
     )
 
 
-def _looked_up(node: Node, record: ActorRecord, genesis: Genesis) -> ActorRecord:
-    """The row, filled in from the chain where it came without: an imported chain."""
-    if record.engine:
+def _looked_up(node: Node, record: ActorRecord, genesis: Genesis, lineage: Lineage | None) -> ActorRecord:
+    """The row, filled in from the chain where it came without: one that was taken in, which ``lineage`` follows."""
+    if lineage is None:
         return record
     engine = genesis.engine
     has_hidden_state = False
     for event in node.store.events(record.id):
+        lineage.feed_unjudged(event)
         if event.header.kind == "lifecycle" and event.header.name == "hidden-state":
             has_hidden_state = True
         elif event.header.kind == "lifecycle" and event.header.name == "engine":
@@ -154,16 +217,25 @@ def _looked_up(node: Node, record: ActorRecord, genesis: Genesis) -> ActorRecord
     return replace(record, engine=_fingerprint(engine), has_hidden_state=has_hidden_state)
 
 
-def _note_engine(node: Node, record: ActorRecord, appender: Appender) -> ActorRecord:
-    """Fuel and stack depth are only comparable under one engine, so a change of it is in the chain."""
+def _note_engine(
+    node: Node, record: ActorRecord, appender: Appender, lineage: Lineage | None, *, is_open: bool
+) -> ActorRecord:
+    """Fuel and stack depth are only comparable under one engine, so a change of it is in the chain.
+
+    So is it that a supervisor was taken in, whose children are elsewhere. The row of a chain that was taken in (which
+    has a ``lineage``) becomes that of any other with this; where its last step is open, only with the event that closes
+    that.
+    """
     facts = node.engine_facts()
-    if _fingerprint(facts) == record.engine:
-        return record
+    changed = [] if _fingerprint(facts) == record.engine else [lifecycle("engine", "runtime", asdict(facts))]
+    if lineage is not None and not lineage.leaves_nothing:
+        changed.append(lifecycle("taken-in", "runtime", None))
     record = replace(record, engine=_fingerprint(facts))
-    detail = msgspec.structs.asdict(facts)
-    appender.commit(
-        None, ("lifecycle", "engine", encode_payload(Lifecycle(by="runtime", detail=detail))), record=record
-    )
+    if lineage is not None and is_open:
+        for event in changed:
+            appender.add(*event)
+    elif lineage is not None or changed:
+        appender.commit(None, *changed, record=record)
     return record
 
 
@@ -171,34 +243,30 @@ def _fingerprint(facts: EngineFacts) -> str:
     return hashlib.sha256(encode_payload(facts)).hexdigest()[:16]
 
 
-def _resume(node: Node, actor: Actor, step: OpenStep) -> None:
-    export = step.payload.export
-    if node.store.attempt(actor.record.id) > 0:
-        when = format_time(step.message.header.time_us)
-        crash = Crash("host-died", message=f"the process died twice while it ran the step begun at {when}")
-        actor.close_open_step(crash, export)
-        return
-    letter = Letter(
+def _letter_of(step: OpenStep, letters: Sequence[Letter]) -> Letter:
+    """The message of a step that was left open: as it waits in the mailbox, or as its event says."""
+    for letter in letters:
+        if letter.id == step.payload.id:
+            return msgspec.structs.replace(letter, has_place=False)
+    return Letter(
         id=step.payload.id,
         source=step.payload.source,
-        export=export,
+        export=step.payload.export,
         arguments=tuple(step.payload.arguments),
         expects_reply=False,
         done=nobody,
     )
-    actor.resume_step(step.message, step.payload, letter, step.recorded)
 
 
-def _actor(
-    node: Node, anatomy: Anatomy, memory: Memory, record: ActorRecord, appender: Appender, sampler: Sampler
-) -> Actor:
-    return Actor(
-        anatomy,
-        memory,
-        record,
-        appender,
-        engine=node.engine,
-        clock=node.clock,
-        entropy=node.entropy,
-        sampler=sampler,
-    )
+def _resume(node: Node, actor: Actor, step: OpenStep, letter: Letter) -> None:
+    if node.store.attempt(actor.record.id) > 0:
+        when = format_time(step.message.header.time_us)
+        crash = Crash("host-died", message=f"the process died twice while it ran the step begun at {when}")
+        actor.close_open_step(crash, letter)
+        return
+    try:
+        anatomy = anatomy_of_step(actor.anatomy, node.loader, step.payload.component)
+    except TheaterError as error:
+        actor.close_open_step(Crash("internal", message=f"its component cannot be run here: {error.message}"), letter)
+        return
+    actor.resume_step(step.message, step.payload, letter, step.recorded, anatomy)

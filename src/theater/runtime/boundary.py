@@ -4,11 +4,16 @@ What happens follows from the class of the function alone, never from the capabi
 
 * derived:  computed, nothing recorded;
 * output:   the function writes through its context, which records a ``log`` event;
-* read, buffered: answered from the tape or by the function, then one ``host`` event;
-* waiting:  the function says what to wait for. If anything, an ``intent`` event, the guest is suspended, and when the
-  time has come a ``host`` event with the time at which it was answered.
+* read:     answered from the tape or by the function, then one ``host`` event;
+* buffered: as read; then the function's ``act`` adds to the step what the answer, new or recorded, speaks of;
+* waiting:  the function says what to wait for. If anything, an ``intent`` event, the guest is suspended, and when that
+  is over a ``host`` event with the time at which it was answered. A wait for the clock alone is computed again in a
+  re-run. A wait for others is answered from the record there, and so is the refusal of such a call, which is a ``host``
+  event without intent: whether it could be made was a question to the world.
 
 A call beyond its grant (``Denied``) is a ``host`` event with the interface's error, in any class.
+
+The ids that a step gives out are counted here, and a record that gave out another one is no record of this step.
 
 A resource that an event mentions is named anew in each step (``theater.model.wit_json``): a step of a warm instance is
 recorded as it would be in a fresh one.
@@ -20,10 +25,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 
 import msgspec
 
-from theater.model.capability import Denied, HostClass, HostFunction, Resources, Wait
+from theater.model.actor_system import ActorSystem
+from theater.model.capability import Denied, HostClass, HostFunction, Noted, Resources, Wait
 from theater.model.crash import StepCrash
 from theater.model.event import Kind
 from theater.model.execution import SUSPEND
@@ -54,22 +61,30 @@ Bindings = Mapping[tuple[str, str], Binding]
 
 
 class PendingWait(msgspec.Struct, frozen=True):
-    """What a suspended guest waits for."""
+    """What a suspended guest waits for: a time, or what comes of ``wait.effect``."""
 
     binding: Binding
     wait: Wait
+    begun_us: int
     until_us: int
     """Earlier than the wait's own where the step's limit ends it."""
     intent_seq: int
+    is_resumed: bool = False
+    """Whether an earlier run of the step made the effect already: it is not made again, but joined."""
+
+    @property
+    def over_us(self) -> range:
+        """When its time can be over: never early, and short of the wait's own where the step's limit ends it."""
+        return range(self.until_us, self.wait.until_us if self.until_us < self.wait.until_us else LAST_US + 1)
 
     @property
     def ended_us(self) -> range:
-        """When it can end: never early, and short of the wait's own time where the step's limit ends it."""
-        return range(self.until_us, self.wait.until_us if self.until_us < self.wait.until_us else LAST_US + 1)
+        """When it can end: a wait for others at any time, since it is they who answer."""
+        return self.over_us if self.wait.effect is None else range(self.begun_us, LAST_US + 1)
 
 
 class Boundary:
-    """The ``Host`` of one step."""
+    """The ``Host`` of one step. ``system`` is there in a live step alone."""
 
     __slots__ = ("_bindings", "_bytes", "_events", "_limits", "_names", "_tape", "_waited_us", "context", "pending")
 
@@ -79,9 +94,11 @@ class Boundary:
         *,
         bindings: Bindings,
         tape: Tape,
+        message_id: str,
         now_us: int,
         seed: bytes,
         resources: Resources,
+        system: ActorSystem | None = None,
     ) -> None:
         self._bindings = bindings
         self._tape = tape
@@ -91,7 +108,15 @@ class Boundary:
         self._waited_us = 0
         self._names: Names = {}
         self.pending: PendingWait | None = None
-        self.context = Context(facts, now_us=now_us, seed=seed, resources=resources, log=self._log)
+        self.context = Context(
+            facts,
+            message_id=message_id,
+            now_us=now_us,
+            seed=seed,
+            resources=resources,
+            log=self._log,
+            system=system,
+        )
 
     def call(self, interface: str, function: str, args: tuple[object, ...]) -> object:
         """Answer one call of the guest, or suspend it."""
@@ -102,6 +127,8 @@ class Boundary:
             assert isinstance(number, int)
             self.context.resources.drop(number)
             return None
+        if binding.function.gives_id:
+            self.context.begin_id()
         match binding.function.host_class:
             case HostClass.DERIVED | HostClass.OUTPUT:
                 answer = binding.function.run(self.context, binding.grant, *args)
@@ -109,7 +136,7 @@ class Boundary:
             case HostClass.READ | HostClass.BUFFERED:
                 return self._answer_at_once(binding, args)
             case HostClass.WAITING:
-                return self._wait(binding, args)
+                return self._wait(binding, args) if binding.function.check is None else self._wait_for(binding, args)
             case HostClass.EXTERNAL:
                 raise AssertionError(f"{binding.event_name}: external functions are refused when a program is loaded")
 
@@ -121,80 +148,160 @@ class Boundary:
         """The step ended by itself; see ``Tape.finish``."""
         return self._tape.finish()
 
-    def wake(self, now_us: int) -> object:
+    def wake(self, now_us: int, answer: object = None) -> object:
         """The pending wait is over: the step's clock moves to ``now_us``, the answer is recorded and returned.
 
-        Raises ``StepCrash`` where recording it goes beyond a limit.
+        ``answer`` is what came of the wait's effect, in the shape of the function's result; None where the time is
+        over. Raises ``StepCrash`` where recording it goes beyond a limit.
         """
         pending = self.pending
         assert pending is not None
         self.pending = None
-        ended_us = pending.ended_us
-        return self._answer_wait(pending, max(ended_us.start, min(now_us, ended_us[-1])))
+        ended_us = pending.over_us if answer is None else pending.ended_us
+        return self._end_wait(pending, max(ended_us.start, min(now_us, ended_us[-1])), answer)
+
+    # -- calls that are answered at once -----------------------------------------------------------------------------
+
+    def _answer_at_once(self, binding: Binding, args: tuple[object, ...]) -> object:
+        recorded = self._tape.answer(binding.event_name)
+        if recorded is not None:
+            return self._answer_again(binding, args, recorded)
+        if not self._tape.is_live:
+            self._miss("host", binding)
+        outcome = binding.function.run(self.context, binding.grant, *args)
+        answer = outcome.answer if isinstance(outcome, Denied | Noted) else outcome
+        note = outcome.note if isinstance(outcome, Noted) else None
+        assert self._with_own_id(binding, answer) == answer, f"{binding.event_name} gave another id out than its own"
+        self._record(binding, args, binding.encode_answer(answer, self._names), note)
+        self._act(binding, args, answer, note)
+        return answer
+
+    def _answer_again(self, binding: Binding, args: tuple[object, ...], recorded: HostCall) -> object:
+        answer = _decoded(binding, recorded.answer)
+        encoded = recorded.answer
+        own = self._with_own_id(binding, answer)
+        if own != answer:  # what this run gives out instead shows the difference
+            encoded = binding.encode_answer(own, self._names)
+        self._record(binding, args, encoded, recorded.read)
+        try:
+            self._act(binding, args, answer, recorded.read)
+        except ValueError as error:
+            raise StepCrash("diverged", f"{binding.event_name}: the recorded call cannot be one: {error}") from error
+        return answer
+
+    def _act(self, binding: Binding, args: tuple[object, ...], answer: object, note: object) -> None:
+        act = binding.function.act
+        if act is not None:
+            self.context.note = note
+            act(self.context, answer, *args)
+            self.context.note = None
+
+    def _with_own_id(self, binding: Binding, answer: object) -> object:
+        """The answer with the id that this call gives out, where it is one that gives an id out.
+
+        The text that a wait for others answers with is what they said, and no id.
+        """
+        if not binding.function.gives_id:
+            return answer
+        match answer:
+            case ("ok", str()) if binding.function.check is None:
+                return "ok", self.context.call_id
+            case ("ok", {"id": str(), **rest}):
+                return "ok", {**rest, "id": self.context.call_id}
+        return answer
 
     def _denied(self, binding: Binding, args: tuple[object, ...], denied: Denied) -> object:
         self._record(binding, args, binding.encode_answer(denied.answer, self._names))
         return denied.answer
 
-    def _answer_at_once(self, binding: Binding, args: tuple[object, ...]) -> object:
-        recorded = self._tape.answer(binding.event_name)
-        if recorded is None and binding.function.host_class is HostClass.READ and not self._tape.is_live:
-            self._tape.emit("host", binding.event_name, b"")  # a read that is not in the record: a divergence
-        answer: object = None
-        if recorded is None or binding.function.host_class is HostClass.BUFFERED:
-            answer = binding.function.run(self.context, binding.grant, *args)
-            if isinstance(answer, Denied):
-                return self._denied(binding, args, answer)
-        if recorded is None:
-            self._record(binding, args, binding.encode_answer(answer, self._names))
-            return answer
-        self._record(binding, args, recorded.answer)
-        return _decoded(binding, recorded.answer)
-
-    def _record(self, binding: Binding, args: tuple[object, ...], encoded: object) -> None:
+    def _record(self, binding: Binding, args: tuple[object, ...], encoded: object, note: object = None) -> None:
         arguments = binding.encode_arguments(args, self._names)
-        self._emit("host", binding.event_name, HostCall(answer=encoded, arguments=arguments))
+        self._emit("host", binding.event_name, HostCall(answer=encoded, arguments=arguments, read=note))
+
+    # -- calls that wait ---------------------------------------------------------------------------------------------
 
     def _wait(self, binding: Binding, args: tuple[object, ...]) -> object:
+        """For a time."""
         outcome = binding.function.run(self.context, binding.grant, *args)
         if isinstance(outcome, Denied):
             return self._denied(binding, args, outcome)
-        if not isinstance(outcome, Wait):
-            return outcome
+        return self._begin_wait(binding, args, outcome) if isinstance(outcome, Wait) else outcome
+
+    def _wait_for(self, binding: Binding, args: tuple[object, ...]) -> object:
+        """For others. What comes next on the tape says whether they could be asked."""
+        function = binding.function
+        assert function.check is not None
+        match self._tape.next_kind:
+            case "host":
+                recorded = self._tape.answer(binding.event_name)
+                assert recorded is not None
+                if not _is_ok(recorded.answer):  # nobody can have said yes who was not asked
+                    return self._answer_again(binding, args, recorded)
+            case None if self._tape.is_live:
+                denied = function.check(self.context, binding.grant, *args)
+                if denied is not None:
+                    return self._denied(binding, args, denied)
+        wait = function.run(self.context, binding.grant, *args)
+        assert isinstance(wait, Wait), f"{binding.event_name} waits, or its check says why not"
+        return self._begin_wait(binding, args, wait)
+
+    def _begin_wait(self, binding: Binding, args: tuple[object, ...], wait: Wait) -> object:
+        begun_us = self.context.now_us
         left_us = int(self._limits.wait_s * 1_000_000) - self._waited_us
-        until_us = min(outcome.until_us, self.context.now_us + left_us)
-        self._waited_us += until_us - self.context.now_us
-        arguments = binding.encode_arguments(args, self._names)
-        seq = self._emit("intent", binding.event_name, Intent(arguments=arguments))
-        pending = PendingWait(binding, outcome, until_us, seq)
+        until_us = min(wait.until_us, begun_us + left_us)
+        is_resumed = self._tape.next_kind is not None
+        intent = encode_payload(Intent(arguments=binding.encode_arguments(args, self._names)))
+        self._count(intent)
+        if wait.effect is not None and not is_resumed and not self._tape.is_live:
+            self._tape.miss("intent", binding.event_name)  # it waited, or was refused by an answer that did not fit
+        seq = self._tape.emit("intent", binding.event_name, intent)
+        pending = PendingWait(binding, wait, begun_us, until_us, seq, is_resumed)
         recorded = self._tape.answer(binding.event_name, ended_us=pending.ended_us)
-        if recorded is None and self._tape.is_live:
+        if recorded is not None:
+            answer = None if wait.effect is None else _decoded(binding, recorded.answer)
+            return self._end_wait(pending, parse_time(recorded.now or ""), answer)
+        if self._tape.is_live:
             self.pending = pending
             return SUSPEND
-        if recorded is None:  # nothing more is recorded: either a limit strikes now, or this is a divergence
-            return self._answer_wait(pending, pending.until_us)
-        return self._answer_wait(pending, parse_time(recorded.now or ""))
+        if wait.effect is not None:
+            self._miss("host", binding)
+        return self._end_wait(pending, until_us, None)  # either a limit strikes now, or this is a divergence
 
-    def _answer_wait(self, pending: PendingWait, now_us: int) -> object:
+    def _end_wait(self, pending: PendingWait, now_us: int, answer: object) -> object:
+        """``answer`` is what came of the effect, None where there is none or nothing came of it in time."""
         self.context.now_us = now_us
-        answer = pending.wait.answer()
-        encoded = pending.binding.encode_answer(answer, self._names)
+        self._waited_us += min(now_us, pending.until_us) - pending.begun_us
+        if answer is None:
+            answer = pending.wait.answer()
+        own = self._with_own_id(pending.binding, answer)
+        assert own == answer or not self._tape.is_live, "a wait was answered with an id that is not its own"
+        encoded = pending.binding.encode_answer(own, self._names)
         payload = HostCall(answer=encoded, now=format_time(now_us), intent=pending.intent_seq)
         self._emit("host", pending.binding.event_name, payload)
         return answer
+
+    # -- what is recorded --------------------------------------------------------------------------------------------
+
+    def _miss(self, kind: Kind, binding: Binding) -> NoReturn:
+        """The record ends where an answer should be that only the world knew: it may not have fitted any more."""
+        self._count(b"")
+        self._tape.miss(kind, binding.event_name)
 
     def _log(self, stream: str, payload: Log) -> None:
         self._emit("log", stream, payload)
 
     def _emit(self, kind: Kind, name: str, payload: Payload) -> int:
         data = encode_payload(payload)
+        self._count(data)
+        return self._tape.emit(kind, name, data)
+
+    def _count(self, data: bytes) -> None:
         self._events += 1
         self._bytes += len(data)
         if self._events > self._limits.events_per_step:
             raise StepCrash("events", f"the step records more than {self._limits.events_per_step} events")
         if self._bytes > self._limits.bytes_per_step:
             raise StepCrash("bytes", f"the step records more than {self._limits.bytes_per_step} bytes")
-        return self._tape.emit(kind, name, data)
 
 
 def _decoded(binding: Binding, encoded: object) -> object:
@@ -202,3 +309,7 @@ def _decoded(binding: Binding, encoded: object) -> object:
         return binding.decode_answer(encoded)
     except ValueError as error:
         raise StepCrash("diverged", f"{binding.event_name}: the recorded answer cannot be one: {error}") from error
+
+
+def _is_ok(encoded: object) -> bool:
+    return isinstance(encoded, dict) and "ok" in encoded

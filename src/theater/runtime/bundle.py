@@ -35,6 +35,7 @@ from theater.model.ids import ActorId, Digest, is_actor_id, is_digest
 from theater.model.payload import Genesis, decode_payload
 from theater.model.ports import BlobStore
 from theater.runtime.archive import ENTRIES_MAX, TOTAL_MAX_BYTES, Archive
+from theater.runtime.messages import components_named
 
 FORMAT = 1
 COMPONENT_MAX_BYTES = 64 << 20
@@ -183,6 +184,20 @@ def open_bundle(path: Path) -> Bundle:
     except BaseException:
         opening.close()
         raise
+
+
+def components_in(events: Iterable[Event]) -> set[Digest]:
+    """The components that a chain names: all of them are to be in its bundle. Raises ``Unsound``."""
+    found: set[Digest] = set()
+    for event in events:
+        header = event.header
+        if header.kind not in ("genesis", "message", "lifecycle") or event.payload is None:
+            continue
+        try:
+            found.update(components_named(header.name, decode_payload(header.kind, event.payload, seq=header.seq)))
+        except ValueError as error:
+            raise Unsound(f"event {header.seq}: {error}", seq=header.seq) from error
+    return found
 
 
 def write_bundle(

@@ -12,7 +12,8 @@ from dataclasses import dataclass, fields, replace
 
 from theater.capabilities import environment
 from theater.capabilities.registry import Registry
-from theater.errors import InvalidInput, Unsound
+from theater.errors import InvalidInput, InvalidJson, Unsound
+from theater.model.json_text import check_json
 from theater.model.limits import Limits, limits_from_json
 from theater.model.manifest import parse_manifest
 from theater.model.payload import Genesis
@@ -36,6 +37,9 @@ class Caps:
 def check_claims(genesis: Genesis, registry: Registry) -> None:
     """Decide again what the actor gets.
 
+    The ceiling of a child is what its parent had, which stands in another chain; that nobody allows a child anything
+    beyond it can be seen here.
+
     Raises:
         Unsound: event 0 says something else, or something that cannot be read.
     """
@@ -43,10 +47,14 @@ def check_claims(genesis: Genesis, registry: Registry) -> None:
         manifest = parse_manifest(genesis.manifest, settings=genesis.settings)
         ceiling = parse_grants(registry, genesis.ceiling, where="ceiling")
         permissions = decide(registry, manifest.capabilities, ceiling=ceiling, allowed=genesis.allowed)
+        asked = parse_grants(registry, permissions.asked, where="capabilities")
+        recorded_asked = parse_grants(registry, genesis.asked, where="capabilities")
         recorded = parse_grants(registry, genesis.effective, where="capabilities")
     except InvalidInput as error:
         raise Unsound(f"event 0: what it says was asked and allowed does not hold: {error}", seq=0) from error
-    if permissions.asked != genesis.asked:
+    if genesis.parent is not None and genesis.allowed:
+        raise Unsound("event 0: a person allowed it something, and it is the child of another actor", seq=0)
+    if asked != recorded_asked:  # as grants: a table from before a key of it was there has its default for that
         raise Unsound("event 0: the grants asked for are not those of its manifest", seq=0)
     if permissions.effective != recorded:
         raise Unsound("event 0: the effective grants do not follow from what was asked and what was allowed", seq=0)
@@ -56,10 +64,20 @@ def check_claims(genesis: Genesis, registry: Registry) -> None:
         raise Unsound("event 0: the kind of instance is not that of its manifest", seq=0)
     if manifest.component.startswith("sha256:") and manifest.component != f"sha256:{genesis.program}":
         raise Unsound("event 0: the component is not the one that its manifest names", seq=0)
+    if genesis.state is not None:
+        _check_state(genesis.state, manifest.limits.state_bytes)
     grant = recorded.get(environment.NAME)
     for name, _ in genesis.environment:
         if not isinstance(grant, environment.EnvironmentGrant) or not grant.allows(name):
             raise Unsound(f"event 0: it has the variable {name!r}, which no grant names", seq=0)
+
+
+def _check_state(text: str, max_bytes: int) -> None:
+    """No step gave it, so nothing else has looked at it."""
+    try:
+        check_json(text, max_bytes=max_bytes)
+    except InvalidJson as error:
+        raise Unsound(f"event 0: the state that it begins with is none: {error}", seq=0) from error
 
 
 def capped_limits(genesis: Genesis, caps: Caps) -> Limits:

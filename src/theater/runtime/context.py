@@ -1,18 +1,21 @@
 """What one step knows: fixed when it begins, so that everything computed from it can be computed again.
 
 The clock stands still at the time of the ``message`` event and moves only to the time recorded with the answer of a
-call that waited. Random bytes come from the recorded seed. Output goes to the step's tape, line by line.
+call that waited. Random bytes come from the recorded seed. Ids follow from the message that is handled. Output goes to
+the step's tape, line by line; what the step does to others is collected, for whoever commits it.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from theater.model.actor_system import ActorSystem
 from theater.model.capability import Resources
 from theater.model.crash import TEXT_MAX_BYTES
-from theater.model.ids import ActorId, Digest
+from theater.model.effects import Effect, Shutdown
+from theater.model.ids import ActorId, Digest, derived_id
 from theater.model.limits import Limits
 from theater.model.payload import Log
 from theater.model.randomness import RandomStream, Stream
@@ -22,7 +25,7 @@ _UNFINISHED_LINE_MAX_BYTES = 64 * 1024  # a guest that never ends its line still
 
 @dataclass(frozen=True, slots=True)
 class ActorFacts:
-    """What holds for every step of an actor: all of it stands in event 0."""
+    """What holds for every step of an actor: it stands in event 0, but for ``component`` once that was upgraded."""
 
     actor: ActorId
     name: str
@@ -38,37 +41,49 @@ class Context:
     """The ``StepContext`` of one step, live or replayed. Used by one thread at a time."""
 
     __slots__ = (
+        "_call_id",
+        "_effects",
         "_facts",
+        "_ids",
         "_lines",
         "_log",
+        "_message_id",
         "_seed",
+        "_shutdown",
         "_streams",
-        "has_shutdown",
+        "_system",
+        "note",
         "now_us",
         "resources",
         "stderr_tail",
-        "value",
     )
 
     def __init__(
         self,
         facts: ActorFacts,
         *,
+        message_id: str,
         now_us: int,
         seed: bytes,
         resources: Resources,
         log: Callable[[str, Log], None],
+        system: ActorSystem | None = None,
     ) -> None:
         self._facts = facts
+        self._message_id = message_id
         self._seed = seed
         self._log = log
+        self._system = system
+        self._effects: list[Effect] = []
+        self._ids = 0
+        self._call_id: str | None = None
+        self._shutdown: Shutdown | None = None
         self._streams: dict[Stream, RandomStream] = {}
         self._lines: dict[str, bytearray] = {}
         self.now_us = now_us
         self.resources = resources
         self.stderr_tail = b""
-        self.has_shutdown = False
-        self.value: str | None = None
+        self.note: object = None
 
     @property
     def actor(self) -> ActorId:
@@ -110,6 +125,51 @@ class Context:
         """The program's arguments."""
         return self._facts.arguments
 
+    @property
+    def message_id(self) -> str:
+        """The id of the message that the step handles."""
+        return self._message_id
+
+    @property
+    def call_id(self) -> str:
+        """The id that the call under way gives out."""
+        assert self._ids, "this function is not registered as one that gives an id"
+        if self._call_id is None:
+            self._call_id = derived_id(self._facts.actor, self._message_id, self._ids - 1)
+        return self._call_id
+
+    @property
+    def effects(self) -> Sequence[Effect]:
+        """What the step does to others when it commits, in the order of its calls."""
+        return self._effects
+
+    @property
+    def system(self) -> ActorSystem:
+        """The other actors: there in a live step alone."""
+        assert self._system is not None, "a step that is run again asks nobody"
+        return self._system
+
+    @property
+    def has_shutdown(self) -> bool:
+        """Whether the actor ends when this step commits."""
+        return self._shutdown is not None
+
+    @property
+    def value(self) -> str | None:
+        """With what it ends then."""
+        return self._shutdown.value if self._shutdown is not None else None
+
+    def begin_id(self) -> None:
+        """A call has begun that gives an id, or fails: it has taken the next one in any case."""
+        self._ids += 1
+        self._call_id = None
+
+    def act(self, effect: Effect) -> None:
+        """Have this done when the step commits."""
+        self._effects.append(effect)
+        if isinstance(effect, Shutdown):
+            self._shutdown = effect  # the last one counts
+
     def random(self, stream: Stream, size_bytes: int) -> bytes:
         """The next bytes of one of the step's streams."""
         source = self._streams.get(stream)
@@ -144,11 +204,6 @@ class Context:
         """Make events of all unfinished lines: the step ends."""
         for stream in list(self._lines):
             self.flush(stream)
-
-    def shutdown(self, value: str | None) -> None:
-        """The actor stops with ``value`` when this step commits."""
-        self.has_shutdown = True
-        self.value = value
 
 
 def _log_payload(data: bytes, level: str | None) -> Log:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from theater.errors import Damaged, NotFound
 from theater.model.event import CLOSING_KINDS, Event, Head
 from theater.model.ids import ActorId
-from theater.model.payload import Genesis, Message, Payload, State, decode_payload
+from theater.model.payload import Genesis, Lifecycle, Message, Payload, State, decode_payload
 from theater.model.ports import EventStore
+from theater.runtime.messages import starts_anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,6 @@ class LeftOff:
     state: StateAt | None
     open_step: OpenStep | None
     next_instance: int
-    first_steps: int
-    """How often a first step was begun, while there is no state; 0 once there is one."""
 
 
 def payload_of(event: Event) -> Payload:
@@ -65,15 +64,22 @@ def read_genesis(store: EventStore, actor: ActorId) -> tuple[Event, Genesis]:
 
 
 def state_at(store: EventStore, actor: ActorId, seq: int) -> StateAt | None:
-    """The state as of event ``seq``, or None before there was one. Raises ``NotFound`` beyond the chain's end."""
+    """The state as of event ``seq``, or None before there was one, and where the actor began anew since.
+
+    Raises ``NotFound`` beyond the chain's end.
+    """
     if not 0 <= seq <= store.head(actor).seq:
         raise NotFound(f"actor {actor} has no event {seq}; its last is {store.head(actor).seq}")
     for event in store.events_reversed(actor, start=seq):
-        match payload_of(event) if event.header.kind in ("state", "message") else None:
-            case State(state=str() as text):
+        header = event.header
+        tells = header.kind in ("state", "message", "genesis") or header.name == "restarted"
+        match payload_of(event) if tells else None:
+            case State(state=str() as text) | Genesis(state=str() as text):
                 return StateAt(event.header.seq, text)
             case Message(state=int() as holder):
                 return _state_in(store, actor, holder)
+            case Lifecycle() as restarted if starts_anew(restarted):
+                return None
             case _:
                 continue
     return None
@@ -90,13 +96,12 @@ def left_off(store: EventStore, actor: ActorId, *, is_warm: bool) -> LeftOff:
         state=state,
         open_step=_open_step(store, actor, head.seq),
         next_instance=_next_instance(store, actor, head.seq) if is_warm else 0,
-        first_steps=sum(event.header.kind == "message" for event in store.events(actor)) if state is None else 0,
     )
 
 
 def _state_in(store: EventStore, actor: ActorId, seq: int) -> StateAt:
     payload = payload_of(event_at(store, actor, seq))
-    if not isinstance(payload, State) or payload.state is None:
+    if not isinstance(payload, State | Genesis) or payload.state is None:
         raise Damaged(f"event {seq} of {actor} should hold a state and does not", seq=seq)
     return StateAt(seq, payload.state)
 
@@ -117,13 +122,11 @@ def _open_step(store: EventStore, actor: ActorId, seq: int) -> OpenStep | None:
 
 
 def _next_instance(store: EventStore, actor: ActorId, seq: int) -> int:
-    # An actor that is warm numbers every step's instance, so the last message that has a number has the highest.
+    # No number is used twice, so the last message that has one has the highest.
     for event in store.events_reversed(actor, start=seq):
         if event.header.kind == "message":
             payload = payload_of(event)
             assert isinstance(payload, Message)
             if payload.instance is not None:
                 return payload.instance + 1
-            if not payload.export.endswith("#handle"):
-                return 0
     return 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 from theater.chain.links import ChainChecker
@@ -21,7 +22,7 @@ from theater.model.manifest import is_name
 from theater.model.payload import Genesis, Lifecycle, Message, Payload, State, decode_payload
 from theater.model.ports import ActorRecord, Append, Appended, BlobStore, EventStore
 from theater.runtime.bundle import Bundle, open_bundle
-from theater.runtime.messages import engine_of, message_problem
+from theater.runtime.messages import components_named, engine_of, message_problem, starts_anew, upgrade_of
 
 BATCH_EVENTS = 256
 BATCH_BYTES = 2**20
@@ -51,49 +52,65 @@ def _checked(bundle: Bundle, blobs: BlobStore) -> ActorRecord:
     """Look at all of it before any of it is kept. Returns the row under which the actor will be found."""
     record: ActorRecord | None = None
     left_off = _LeftOff()
+    there = set(bundle.components)
     for event in _sound_events(bundle):
         payload = None if event.payload is None else _decoded(event, event.payload)
         if event.header.seq == 0:
             record = _record(event, payload)
-            if record.program not in bundle.components and not blobs.has(record.program):
-                raise BadBundle(f"the component sha256:{record.program} that its chain names is missing")
+        for digest in _components(event, payload):
+            if digest not in there and not blobs.has(digest):
+                raise BadBundle(f"the component sha256:{digest} that its chain names is missing")
+            there.add(digest)
         left_off.feed(event, payload)
     left_off.check_open_step()
     assert record is not None
-    return record
+    return replace(record, program=left_off.component or record.program)
 
 
 class _LeftOff:
     """What the actor will go on from. A withheld payload is not judged: whoever wakes the actor up hears of it."""
 
     def __init__(self) -> None:
+        self.component: Digest | None = None
+        """The one to which it was upgraded last."""
         self._params = ""
         self._state_seq: int | None = None
         self._has_withheld_state = False
         self._open: tuple[Event, Message] | None = None
 
     def feed(self, event: Event, payload: Payload | None) -> None:
-        """The next event. Raises ``Unsound`` where it claims an engine and names none."""
+        """The next event. Raises ``Unsound`` where it says what became of the actor, and that cannot be."""
         header = event.header
         if header.kind in CLOSING_KINDS:
             self._open = None
         match payload:
             case Genesis():
                 self._params = payload.params
+                self._state_seq = None if payload.state is None else header.seq
             case Message():
                 self._open = event, payload
             case State(state=str()):
                 self._state_seq = header.seq
                 self._has_withheld_state = False
-            case Lifecycle() if header.name == "engine":
+            case Lifecycle():
                 try:
-                    engine_of(payload)
+                    self._note(header.name, payload)
                 except ValueError as error:
                     raise Unsound(f"event {header.seq}: {error}", seq=header.seq) from error
             case None if header.kind == "state":
                 self._has_withheld_state = True
             case _:
                 pass
+
+    def _note(self, name: str, lifecycle: Lifecycle) -> None:
+        match name:
+            case "engine":
+                engine_of(lifecycle)
+            case "upgraded":
+                self.component = upgrade_of(lifecycle)[1]
+            case "restarted" if starts_anew(lifecycle):
+                self._state_seq = None
+                self._has_withheld_state = False
 
     def check_open_step(self) -> None:
         """There are no more events. Raises ``Unsound`` where the step that was left open cannot be one."""
@@ -117,14 +134,26 @@ def _sound_events(bundle: Bundle) -> Iterator[Event]:
 def _decoded(event: Event, data: bytes) -> Payload:
     seq = event.header.seq
     payload = decode_payload(event.header.kind, data, seq=seq)
-    if isinstance(payload, State):
-        for what, text in (("state", payload.state), ("reply", payload.reply)):
-            try:
-                if text is not None:
-                    check_json(text, max_bytes=STATE_MAX_BYTES)
-            except InvalidJson as error:
-                raise Unsound(f"event {seq}: the {what} is not JSON: {error}", seq=seq) from error
+    texts: dict[str, str | None] = {}
+    match payload:
+        case State():
+            texts = {"state": payload.state, "reply": payload.reply}
+        case Genesis():
+            texts = {"state": payload.state}
+    for what, text in texts.items():
+        try:
+            if text is not None:
+                check_json(text, max_bytes=STATE_MAX_BYTES)
+        except InvalidJson as error:
+            raise Unsound(f"event {seq}: the {what} is not JSON: {error}", seq=seq) from error
     return payload
+
+
+def _components(event: Event, payload: Payload | None) -> tuple[Digest, ...]:
+    try:
+        return () if payload is None else components_named(event.header.name, payload)
+    except ValueError as error:
+        raise Unsound(f"event {event.header.seq}: {error}", seq=event.header.seq) from error
 
 
 def _record(event: Event, genesis: Payload | None) -> ActorRecord:
@@ -170,4 +199,7 @@ def _append(store: EventStore, batch: Append) -> Head:
     result = done.result()
     if isinstance(result, StoreError):
         raise result
-    return result.head if batch.events else batch.expected
+    if batch.events:
+        return result.head
+    assert batch.expected is not None  # a batch without events and without a head would be of entries alone
+    return batch.expected

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from theater.errors import Unsound
 from theater.model.execution import ExecutionLimits, Instance, Invocation
 from theater.runtime.anatomy import Anatomy
 from theater.runtime.boundary import Boundary
+from theater.runtime.exports import FIRST, HANDLERS, handler_arguments
 from theater.runtime.letter import Letter
-from theater.runtime.loading import HANDLE
 
 
 def invocation_of(
@@ -18,9 +19,13 @@ def invocation_of(
     instance: Instance | None = None,
     keep: bool = False,
 ) -> Invocation:
-    """The guest call of one step."""
+    """The guest call of one step. A migration's anatomy is that of the component to which the actor migrates.
+
+    Raises:
+        Unsound: its arguments are none of its export's, which only a stranger's chain can bring about.
+    """
     interface, _, function = letter.export.partition("#")
-    arguments = (state, *letter.arguments) if letter.export == HANDLE else letter.arguments
+    arguments = _arguments(letter) if letter.export in FIRST else (state, *_arguments(letter))
     limits = anatomy.limits
     return Invocation(
         program=anatomy.loaded.program,
@@ -32,3 +37,13 @@ def invocation_of(
         instance=instance,
         keep=keep,
     )
+
+
+def _arguments(letter: Letter) -> tuple[object, ...]:
+    """Without the state. A handler's stand in the letter as in the chain, since they come out of other chains."""
+    if letter.export not in HANDLERS:
+        return letter.arguments
+    try:
+        return handler_arguments(letter.export, letter.arguments)
+    except ValueError as error:
+        raise Unsound(f"message {letter.id}: its arguments are not those of {letter.export}: {error}") from error

@@ -1,4 +1,4 @@
-"""A message on its way to an actor, and what comes back."""
+"""A message on its way to an actor, what it looks like while it waits on the disk, and what comes back."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class Reply(msgspec.Struct, frozen=True):
 
 Answer = Reply | TheaterError
 
+Done = Callable[[Answer], None]
+
 
 class Letter(msgspec.Struct, frozen=True):
     """One message. ``export`` names the guest's function; ``done`` hears the answer once it is durable."""
@@ -32,11 +34,103 @@ class Letter(msgspec.Struct, frozen=True):
     source: str
     export: str
     arguments: tuple[object, ...]
-    """The export's own arguments, but for the state, in the shapes of ``theater.model.wit``."""
+    """The export's own arguments, but for the state. In the shapes of ``theater.model.wit`` for the exports of the
+    interface ``actor``; for all others as they are written in the chain."""
     expects_reply: bool
-    done: Callable[[Answer], None]
+    done: Done
     sender: ActorId | None = None
     cause: Cause | None = None
+    expires_us: int | None = None
+    """When whoever asked stops waiting."""
+    is_durable: bool = False
+    """Whether it is, or in the order of all transactions will be, in the store's mailbox: its step takes it out."""
+    has_place: bool = False
+    """Whether it takes one of the mailbox's places."""
+
+
+class _Post(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A letter in the store."""
+
+    id: str
+    source: str
+    export: str
+    arguments: list[object]
+    expects_reply: bool = False
+    sender: str | None = None
+    cause: Cause | None = None
+    expires_us: int | None = None
+    has_place: bool = False
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Post)
+
+
+def encode_letter(letter: Letter) -> bytes:
+    """As it waits in the store."""
+    return _encoder.encode(
+        _Post(
+            letter.id,
+            letter.source,
+            letter.export,
+            list(letter.arguments),
+            letter.expects_reply,
+            letter.sender,
+            letter.cause,
+            letter.expires_us,
+            letter.has_place,
+        )
+    )
+
+
+def decode_letter(data: bytes, done: Done | None = None) -> Letter:
+    """A letter that waited in the store."""
+    post = _decoder.decode(data)
+    return Letter(
+        id=post.id,
+        source=post.source,
+        export=post.export,
+        arguments=tuple(post.arguments),
+        expects_reply=post.expects_reply,
+        done=done or nobody,
+        sender=ActorId(post.sender) if post.sender is not None else None,
+        cause=post.cause,
+        expires_us=post.expires_us,
+        is_durable=True,
+        has_place=post.has_place,
+    )
+
+
+class Deferred(msgspec.Struct, frozen=True):
+    """A request that was handled without an answer: the actor gives it later. ``done`` is for one from outside."""
+
+    id: str
+    sender: ActorId | None
+    expires_us: int
+    done: Done
+
+    def is_expired(self, now_us: int) -> bool:
+        """Whether who asked has given up waiting; one from outside never does."""
+        return 0 < self.expires_us <= now_us
+
+
+class _DeferredRow(msgspec.Struct, frozen=True):
+    sender: str | None
+    expires_us: int
+
+
+_deferred_decoder = msgspec.msgpack.Decoder(_DeferredRow)
+
+
+def encode_deferred(deferred: Deferred) -> bytes:
+    """As it stands in the store."""
+    return _encoder.encode(_DeferredRow(deferred.sender, deferred.expires_us))
+
+
+def decode_deferred(request_id: str, data: bytes) -> Deferred:
+    """One that stood in the store: whoever asked from outside is gone."""
+    row = _deferred_decoder.decode(data)
+    return Deferred(request_id, ActorId(row.sender) if row.sender is not None else None, row.expires_us, nobody)
 
 
 def nobody(answer: Answer) -> None:

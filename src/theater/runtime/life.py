@@ -7,19 +7,21 @@ from dataclasses import dataclass
 
 from theater.errors import TheaterError
 from theater.model.event import Kind
+from theater.model.exit_reason import ExitReason
 from theater.model.payload import Lifecycle, encode_payload
-from theater.model.ports import Status
-from theater.runtime.letter import Letter
-from theater.runtime.loading import HANDLE
+from theater.model.ports import LIVING, Status
+from theater.runtime.anatomy import Anatomy
+from theater.runtime.exports import MIGRATE
+from theater.runtime.letter import Done, Letter, nobody
+from theater.runtime.loading import INIT, RUN
+from theater.runtime.orders import Restart
 from theater.runtime.outcome import Outcome
 
 CHANGES_FROM: dict[str, tuple[Status, ...]] = {
     "paused": ("running",),
     "resumed": ("paused",),
-    "stopped": ("running", "paused", "crashed"),
-    "restarted": ("running", "paused", "stopped", "crashed"),
 }
-"""What a person may do to an actor, by what it is."""
+"""From what an actor can become that. It can be stopped and restarted whatever it is."""
 
 
 @dataclass(slots=True)
@@ -29,8 +31,6 @@ class Memory:
     state: str | None
     state_seq: int | None
     next_instance: int
-    first_steps: int
-    """How often a first step was begun while there is no state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,59 @@ def lifecycle(verb: str, by: str, detail: dict[str, object] | None) -> tuple[Kin
     return "lifecycle", verb, encode_payload(Lifecycle(by=by, detail=detail))
 
 
+def first_letter(anatomy: Anatomy, nth: int, *, done: Done = nobody) -> Letter:
+    """What an actor without a state begins with. ``nth`` makes its id one that the chain does not have yet."""
+    is_command = anatomy.loaded.role == "command"
+    return Letter(
+        id=f"{'run' if is_command else 'init'}-{nth}",
+        source="runtime",
+        export=RUN if is_command else INIT,
+        arguments=() if is_command else (anatomy.params,),
+        expects_reply=done is not nobody,
+        done=done,
+    )
+
+
 def status_after(before: Status, letter: Letter, outcome: Outcome, *, shutdown: bool, is_command: bool) -> Status:
     """What it is behind a step that came to ``outcome``."""
+    if letter.export == MIGRATE and (outcome.kind != "state" or before not in LIVING):
+        return before
     if outcome.kind == "crashed":
         return "crashed"
-    if shutdown or is_command or (outcome.kind == "refused" and letter.export != HANDLE):
+    if shutdown or is_command or (outcome.kind == "refused" and letter.export in (INIT, RUN)):
         return "stopped"
     return before
+
+
+def exit_reason(letter: Letter, outcome: Outcome, *, shutdown: bool, value: str | None) -> ExitReason:
+    """Why it ended, where it ended by this step."""
+    if outcome.crash is not None:
+        return ExitReason(kind="crashed", crash=outcome.crash.reason)
+    if outcome.refusal is not None and letter.export in (INIT, RUN):
+        return ExitReason(kind="refused-init", text=outcome.refusal)
+    return ExitReason(kind="normal", value=value if shutdown else None)
+
+
+def stopped_event(letter: Letter, outcome: Outcome, *, shutdown: bool, value: str | None) -> tuple[Kind, str, bytes]:
+    """The event that says so, beside the closing one."""
+    reason = exit_reason(letter, outcome, shutdown=shutdown, value=value)
+    detail: dict[str, object] = {"reason": reason.kind}
+    if shutdown:
+        detail["value"] = value
+    return lifecycle("stopped", "runtime", detail)
+
+
+def stopped_by(by: str, reason: ExitReason) -> tuple[Kind, str, bytes]:
+    """The event of an actor that somebody stopped, or that gave up."""
+    detail: dict[str, object] | None = None if reason.kind == "shutdown" else {"reason": reason.kind}
+    return lifecycle("stopped", by, detail)
+
+
+def restarted_by(restart: Restart) -> tuple[Kind, str, bytes]:
+    """The event of an actor that begins again; from where, and on whose decision, where there is one."""
+    detail: dict[str, object] = {}
+    if restart.cause is not None:
+        detail = {"seq": restart.cause[0], "hash": restart.cause[1]}
+    if restart.start != "last-state" or restart.cause is not None:
+        detail["start"] = restart.start
+    return lifecycle("restarted", restart.by, detail or None)

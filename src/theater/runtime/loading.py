@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from theater.capabilities.registry import THEATER_VERSION, Registry
 from theater.errors import InvalidComponent
@@ -13,31 +16,61 @@ from theater.model.capability import SUSPENDING, Grant, HostClass, HostFunction
 from theater.model.execution import Engine, ImportedFunction, Program
 from theater.model.ids import Digest
 from theater.model.ports import BlobStore
-from theater.model.wit import Function, Option, Primitive, Record, Result, strip_version
+from theater.model.wit import Result, strip_version
 from theater.model.wit_json import Names, decoder, encoder
-from theater.runtime.boundary import Binding
-from theater.runtime.permissions import Grants
+from theater.runtime.boundary import Binding, Bindings
+from theater.runtime.exports import (
+    ACTOR,
+    ACTOR_EXPORTS,
+    CHANNEL_CLOSED,
+    CHANNEL_MESSAGE,
+    CHANNEL_OPENED,
+    CHILD_EVENTS,
+    CHILD_EXITED,
+    COMMAND,
+    HANDLE,
+    HANDLERS,
+    INIT,
+    MIGRATE,
+    RUN,
+    check_export,
+)
+from theater.runtime.permissions import Grants, parse_grants
 
-ACTOR = "theater:actor/actor"
-COMMAND = "wasi:cli/run"
+__all__ = [
+    "CHANNEL_CLOSED",
+    "CHANNEL_MESSAGE",
+    "CHANNEL_OPENED",
+    "CHILD_EVENTS",
+    "CHILD_EXITED",
+    "HANDLE",
+    "INIT",
+    "MIGRATE",
+    "RUN",
+    "Loaded",
+    "Loader",
+    "Role",
+    "role_of",
+]
+
 SERVICE = "wasi:http/incoming-handler"
-
-INIT = f"{ACTOR}#init"
-HANDLE = f"{ACTOR}#handle"
-RUN = f"{COMMAND}#run"
 
 _REPLAYED = frozenset({HostClass.READ, HostClass.BUFFERED})
 """What a replay answers from the record: the answer has to be one that can be read back."""
+
+BOUND_MAX = 1000
+"""Sets of bindings that are kept, some 20 kB each: one for each component and set of grants in use."""
 
 Role = Literal["actor", "command"]
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A program and the part it can play."""
+    """A program, the part it can play, and which handlers it has for that (``CHILD_EXITED`` and so on)."""
 
     program: Program
     role: Role
+    handlers: frozenset[str] = frozenset()
 
 
 class Loader:
@@ -48,6 +81,14 @@ class Loader:
         self._blobs = blobs
         self._registry = registry
         self._loaded: dict[Digest, Loaded] = {}
+        self._lock = threading.Lock()
+        self._turns: dict[Digest, threading.Lock] = {}
+        self._grants: dict[bytes, Grants] = {}
+        self._bound: dict[tuple[Digest, tuple[tuple[str, Grant], ...]], Bindings] = {}
+
+    def is_loaded(self, digest: Digest) -> bool:
+        """Whether ``load`` returns at once."""
+        return digest in self._loaded
 
     def load(self, digest: Digest) -> Loaded:
         """The program of ``digest``, which must be in the content store.
@@ -58,17 +99,51 @@ class Loader:
         """
         known = self._loaded.get(digest)
         if known is None:
-            program = self._engine.load(self._blobs.path(digest), digest, is_suspending=self._is_suspending)
-            known = self._loaded[digest] = Loaded(program, role_of(program))
+            with self._lock:
+                turn = self._turns.setdefault(digest, threading.Lock())
+            with turn:  # whoever comes while it is compiled waits for that, and does not compile it again
+                known = self._loaded.get(digest) or self._load(digest)
         return known
 
-    def bind(self, program: Program, grants: Grants) -> dict[tuple[str, str], Binding]:
-        """A binding for each function that the program imports, under these grants.
+    def _load(self, digest: Digest) -> Loaded:
+        program = self._engine.load(self._blobs.path(digest), digest, is_suspending=self._is_suspending)
+        role = role_of(program)
+        handlers = handlers_of(program) if role == "actor" else frozenset()
+        known = self._loaded[digest] = Loaded(program, role, handlers)
+        return known
+
+    def parse_grants(self, tables: Mapping[str, Mapping[str, object]]) -> Grants:
+        """Effective grants as event 0 records them. Actors that are alike share them.
+
+        Raises:
+            InvalidManifest: they are none that this version knows.
+        """
+        key = msgspec.json.encode(tables)
+        grants = self._grants.get(key)
+        if grants is None:
+            grants = parse_grants(self._registry, tables, where="capabilities")
+            if len(self._grants) >= BOUND_MAX:
+                self._grants.clear()
+            self._grants[key] = grants
+        return grants
+
+    def bind(self, program: Program, grants: Grants) -> Bindings:
+        """A binding for each function that the program imports, under these grants. Actors that are alike share them.
 
         Raises:
             InvalidComponent: it imports what does not exist, is not part of this version, or was not granted. The
                 message names every such import, and the manifest line that would grant it.
         """
+        key = program.digest, tuple(grants.items())
+        bound = self._bound.get(key)
+        if bound is None:
+            bound = self._bind_all(program, grants)
+            if len(self._bound) >= BOUND_MAX:
+                self._bound.clear()
+            self._bound[key] = bound
+        return bound
+
+    def _bind_all(self, program: Program, grants: Grants) -> Bindings:
         bindings: dict[tuple[str, str], Binding] = {}
         problems: list[str] = []
         for wanted in program.imports:
@@ -103,11 +178,9 @@ def role_of(program: Program) -> Role:
     """Which part a program can play, by what it exports. Raises ``InvalidComponent`` where it is none we know."""
     exports = program.exports
     if (ACTOR, "handle") in exports:
-        if f"{ACTOR}@{THEATER_VERSION}" not in program.exported_interfaces:
-            raise InvalidComponent(
-                f"this component exports {_as_written(program, ACTOR)}; this version runs {ACTOR}@{THEATER_VERSION}"
-            )
-        _check_actor(exports)
+        _check_version(program, ACTOR)
+        for name, signature in ACTOR_EXPORTS.items():
+            check_export(exports, name, signature, version=THEATER_VERSION)
         return "actor"
     if (COMMAND, "run") in exports:
         _check_command(program)
@@ -120,23 +193,24 @@ def role_of(program: Program) -> Role:
     )
 
 
-_TEXT = Primitive("string")
-_MESSAGE = Record((("id", _TEXT), ("sender", Option(_TEXT)), ("expects-reply", Primitive("bool")), ("body", _TEXT)))
-_OUTCOME = Record((("state", _TEXT), ("reply", Option(_TEXT))))
+def handlers_of(program: Program) -> frozenset[str]:
+    """The handlers that an actor has. Raises ``InvalidComponent`` where one is not as it should be."""
+    exported = {strip_version(name) for name in program.exported_interfaces}
+    found = {name: signature for name, signature in HANDLERS.items() if name.partition("#")[0] in exported}
+    for name, signature in found.items():
+        _check_version(program, name.partition("#")[0])
+        check_export(program.exports, name, signature, version=THEATER_VERSION)
+    return frozenset(found)
+
+
 _WASI_0_2 = re.compile(r".*@0\.2\.\d+\Z")
-_ACTOR_FUNCTIONS = {
-    "init": ((_TEXT,), Result(_TEXT, _TEXT)),
-    "handle": ((_TEXT, _MESSAGE), Result(_OUTCOME, _TEXT)),
-}
 
 
-def _check_actor(exports: Mapping[tuple[str, str], Function]) -> None:
-    for name, (params, result) in _ACTOR_FUNCTIONS.items():
-        exported = exports.get((ACTOR, name))
-        if exported is None:
-            raise InvalidComponent(f"this component exports {ACTOR} without its function {name}")
-        if tuple(kind for _, kind in exported.params) != params or exported.result != result or exported.is_async:
-            raise InvalidComponent(f"this component's {ACTOR}#{name} does not have the parameters and result of 0.1.0")
+def _check_version(program: Program, interface: str) -> None:
+    if f"{interface}@{THEATER_VERSION}" not in program.exported_interfaces:
+        raise InvalidComponent(
+            f"this component exports {_as_written(program, interface)}; this version runs {interface}@{THEATER_VERSION}"
+        )
 
 
 def _check_command(program: Program) -> None:
@@ -159,7 +233,7 @@ def _bind(wanted: ImportedFunction, function: HostFunction, grant: Grant) -> Bin
     """Raises ``ValueError`` where a value of it could not be written down, or not be read back."""
     encoders = [encoder(kind) for _, kind in wanted.type.params]
     result = wanted.type.result
-    is_replayed = function.host_class in _REPLAYED
+    is_replayed = function.host_class in _REPLAYED or function.check is not None
 
     def encode_arguments(args: tuple[object, ...], names: Names) -> list[object]:
         return [encode(arg, names) for encode, arg in zip(encoders, args, strict=True)]

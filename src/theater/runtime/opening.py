@@ -25,7 +25,7 @@ SWITCH_INTERVAL_S = 5e-4
 """How long a thread may hold the interpreter while another wants it. With the default, 5 ms, the host calls of a guest
 that runs without the interpreter's lock crawl; much below, threads on two cores do little but hand it to each other."""
 
-GC_THRESHOLD = 20_000
+GC_THRESHOLD = 50_000
 """Objects made and not freed before the garbage collector looks at them. With the default, 700, a step costs an eighth
 more: many are under way at once, and none of what they make is garbage that needs a collector."""
 

@@ -29,11 +29,12 @@ from theater.model.payload import (
     decode_payload,
 )
 from theater.runtime.anatomy import Anatomy
+from theater.runtime.exports import MIGRATE, RUN, WARM
 from theater.runtime.judging import judge
-from theater.runtime.loading import HANDLE, RUN
-from theater.runtime.messages import engine_of, message_problem
+from theater.runtime.messages import engine_of, message_problem, starts_anew
 from theater.runtime.report import Fault, Faulty
 from theater.runtime.rerun import News, Recorded, Rerun, WarmLine
+from theater.runtime.succession import Succeed, Succession
 
 WINDOW = 64
 """Steps under way at most; then half of them are waited for, so that nobody is woken for a single one."""
@@ -62,12 +63,15 @@ class StepDone:
 class Replayer:
     """Replays one chain, whose structure has been checked before. Not shared between threads."""
 
-    def __init__(self, engine: Engine, engine_facts: EngineFacts, open_actor: Open, *, fuel_max: int) -> None:
+    def __init__(
+        self, engine: Engine, engine_facts: EngineFacts, open_actor: Open, succeed: Succeed, *, fuel_max: int
+    ) -> None:
         self._engine = engine
         self._own_facts = engine_facts
         self._open_actor = open_actor
+        self._succeed = succeed
         self._fuel_max = fuel_max
-        self._anatomy: Anatomy | None = None
+        self._succession: Succession | None = None
         self._params = ""
         self._under_way: deque[Rerun] = deque()
         self._bytes = 0
@@ -115,7 +119,7 @@ class Replayer:
             case Lifecycle():
                 self._note(event, content)
             case Message():
-                if self._is_over:
+                if self._is_over and content.export != MIGRATE:
                     why = "a step begins, and the actor was stopped or crashed and has not been restarted"
                     raise Faulty(Fault(seq=event.header.seq, why=why))
                 self._message = event, content
@@ -130,10 +134,12 @@ class Replayer:
         if event.header.time_us < 0:
             raise Faulty(Fault(seq=0, why="it begins before 1970, where no clock of a guest can be"))
         try:
-            self._anatomy = self._open_actor(event, genesis)
+            self._succession = Succession(self._open_actor(event, genesis), self._succeed)
         except TheaterError as error:
             raise Faulty(Fault(seq=0, why=str(error))) from error
         self._params = genesis.params
+        if genesis.state is not None:
+            self._state = (event.header.seq, genesis.state)
         self._compares_fuel = genesis.engine == self._own_facts
         self._runs_warm = genesis.instance == "warm"
         self._limits = limits_from_json(genesis.limits)
@@ -142,32 +148,47 @@ class Replayer:
         name = event.header.name
         if name not in LIFECYCLE_NAMES:
             raise Faulty(Fault(seq=event.header.seq, why=f"there is no lifecycle event {name!r}"))
-        if name in ("stopped", "restarted"):
-            self._is_over = name == "stopped"
-        if event.header.name == "engine":
-            try:
-                facts = engine_of(lifecycle)
-            except ValueError as error:
-                raise Faulty(Fault(seq=event.header.seq, why=str(error))) from error
-            self._compares_fuel = facts == self._own_facts
-        elif event.header.name == "hidden-state":
-            self._runs_warm = False
-        elif event.header.name == "resumed":
-            self._is_resumed = True
+        if self._message is not None and name in ("restarted", "upgraded"):
+            raise Faulty(Fault(seq=event.header.seq, why=f"the actor is {name} in the middle of a step"))
+        try:
+            match name:
+                case "stopped":
+                    self._is_over = True
+                case "restarted":
+                    self._is_over = False
+                    if starts_anew(lifecycle):
+                        self._state = (None, None)
+                case "engine":
+                    self._compares_fuel = engine_of(lifecycle) == self._own_facts
+                case "upgraded":
+                    assert self._succession is not None
+                    self._succession.upgrade(event, lifecycle, has_state=self._state[0] is not None)
+                    self._drop_warm()
+                case "hidden-state":
+                    self._runs_warm = False
+                case "resumed":
+                    self._is_resumed = True
+        except ValueError as error:
+            raise Faulty(Fault(seq=event.header.seq, why=str(error))) from error
 
     def _replay(self, closing: Event, result: Payload) -> None:
         assert self._message is not None
+        assert self._succession is not None
         message, payload = self._message
+        self._message = None
         events = self._recorded
         seq, state = self._state
         problem = message_problem(message, payload, state_seq=seq, params=self._params) or self._role_problem(payload)
         if problem is not None:
             raise Faulty(Fault(seq=message.header.seq, why=problem))
-        if (payload.instance is not None) != (self._runs_warm and payload.export == HANDLE):
+        anatomy = self._succession.anatomy_for(message, payload)
+        if (payload.instance is not None) != (self._runs_warm and payload.export in WARM):
             why = "it names an instance" if payload.instance is not None else "it names no instance"
             what = "and the actor keeps none" if payload.instance is not None else "and the actor keeps one"
             raise Faulty(Fault(seq=message.header.seq, why=f"{why}, {what}"))
-        self._is_over = isinstance(result, CrashedPayload)
+        if payload.export != MIGRATE:  # whose failure is none of the actor's; who terminates one stops the actor then
+            self._is_over = isinstance(result, CrashedPayload) and result.reason != "terminated"
+        self._succession.close(payload, result)
         recorded = Recorded(message, payload, events, closing, result, state, self._compares_fuel, self._limits)
         if isinstance(result, State) and result.state is not None:
             self._state = (closing.header.seq, result.state)
@@ -181,23 +202,21 @@ class Replayer:
             # an instance dies with its process: a warm step that was resumed was run in a fresh one
             self._drop_warm()
             self._instances = max(self._instances, (-1 if payload.instance is None else payload.instance) + 1)
-            rerun.start(self._engine, self._means(recorded))
+            rerun.start(self._engine, self._means(recorded, anatomy))
         else:
-            self._replay_warm(rerun)
+            self._replay_warm(rerun, anatomy)
 
     def _role_problem(self, payload: Message) -> str | None:
-        assert self._anatomy is not None
-        is_command = self._anatomy.loaded.role == "command"
+        assert self._succession is not None
+        is_command = self._succession.anatomy.loaded.role == "command"
         if (payload.export == RUN) == is_command:
             return None
         return (
             f"it begins a step with {payload.export}, and the component is {'a command' if is_command else 'an actor'}"
         )
 
-    def _means(self, recorded: Recorded) -> Anatomy:
+    def _means(self, recorded: Recorded, anatomy: Anatomy) -> Anatomy:
         """What a step is run with. Another engine may need more fuel than the recorded one, so it gets more there."""
-        anatomy = self._anatomy
-        assert anatomy is not None
         result = recorded.result
         if recorded.compares_fuel or not isinstance(result, State | RefusedPayload | CrashedPayload):
             return anatomy
@@ -205,7 +224,7 @@ class Replayer:
         limits = replace(anatomy.limits, fuel=min(fuel, self._fuel_max))
         return replace(anatomy, facts=replace(anatomy.facts, limits=limits))
 
-    def _replay_warm(self, rerun: Rerun) -> None:
+    def _replay_warm(self, rerun: Rerun, anatomy: Anatomy) -> None:
         payload = rerun.recorded.payload
         number, nth = payload.instance, payload.nth or 0
         assert number is not None
@@ -218,7 +237,7 @@ class Replayer:
             why = f"step {nth} of instance {number} does not follow what was run in it before"
             rerun.fail(Faulty(Fault(seq=rerun.recorded.message.header.seq, why=why)))
             return
-        warm.add(rerun, self._means(rerun.recorded))
+        warm.add(rerun, self._means(rerun.recorded, anatomy))
         if isinstance(rerun.recorded.result, CrashedPayload):
             self._drop_warm()
 

@@ -107,11 +107,17 @@ class Rerun:
         """Run it. With ``then`` its instance is kept, and handed on when it has ended."""
         recorded = self.recorded
         stops_early = recorded.early_verdict is not None
-        tape = Playing(recorded.events, end_seq=recorded.closing.header.seq, stops_early=stops_early)
+        tape = Playing(
+            recorded.events,
+            end_seq=recorded.closing.header.seq,
+            stops_early=stops_early,
+            outgrew=isinstance(recorded.result, CrashedPayload) and recorded.result.reason == "bytes",
+        )
         boundary = Boundary(
             anatomy.facts,
             bindings=anatomy.bindings,
             tape=tape,
+            message_id=recorded.payload.id,
             now_us=recorded.message.header.time_us,
             seed=bytes.fromhex(recorded.payload.seed),
             resources=resources or Resources(),

@@ -21,24 +21,44 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from theater.errors import NameTaken, NotRunning, StoreError, TheaterError
-from theater.model.ids import ActorId
+from theater.errors import NameTaken, NotRunning, TheaterError
+from theater.model.child_spec import RestartFrom, Shutdown
+from theater.model.ids import ActorId, Digest
 from theater.model.manifest import check_name
-from theater.model.ports import BlobStore, Clock, Durability, Entropy, EventStore, Status
+from theater.model.ports import (
+    ActorRecord,
+    Append,
+    Appended,
+    BlobStore,
+    Clock,
+    Durability,
+    Entropy,
+    Entry,
+    EventStore,
+    Status,
+)
 from theater.runtime.actor import Actor
-from theater.runtime.birth import Request, free_name, give_birth, wake_up
+from theater.runtime.anatomy import Anatomy
+from theater.runtime.arrivals import Arrivals
+from theater.runtime.birth import check_grants, give_birth
+from theater.runtime.channel_ref import SOURCE, Channel, open_channel
+from theater.runtime.channels import Channels
+from theater.runtime.conception import Request, free_name, root_permissions
 from theater.runtime.config import Config
 from theater.runtime.delivery import Delivery
-from theater.runtime.letter import Answer, Letter, Reply
-from theater.runtime.loading import INIT, RUN
+from theater.runtime.dispatcher import Dispatcher
+from theater.runtime.letter import Answer, Letter, Reply, encode_letter, nobody
+from theater.runtime.loading import HANDLE
 from theater.runtime.lookup import find_record
 from theater.runtime.node import Node
 from theater.runtime.opening import Options, open_node
+from theater.runtime.orders import Heard, Restart, Stop
 from theater.runtime.permissions import Grants
+from theater.runtime.posting import message
 from theater.runtime.reference import ActorRef
-from theater.runtime.roster import Roster
 from theater.runtime.sampling import FreshSampler
-from theater.runtime.sources import Source, component_of, read_source
+from theater.runtime.sources import Source, component_of, loaded_digest, put_component, read_source
+from theater.runtime.upgrading import Upgrade, successor
 
 STOP_GRACE_S = 5.0
 """How long running steps may go on when the runtime closes; then they are left open, to be resumed."""
@@ -48,9 +68,6 @@ DURABLE_GRACE_S = 30.0
 
 ASSEMBLED_MAX = 16
 """WAT texts whose component is remembered: assembling one starts a process."""
-
-SOURCE = "local"
-"""Who a message is from that came through this interface."""
 
 
 __all__ = ["ActorRef", "Runtime"]
@@ -84,7 +101,7 @@ class Runtime:
         )
         self._environ = dict(os.environ) if environ is None else dict(environ)
         self._closing = ExitStack()
-        self._roster = Roster()
+        self._arrivals = Arrivals()
         self._is_closing = False
 
     @classmethod
@@ -104,17 +121,27 @@ class Runtime:
     ) -> None:
         until = time.monotonic() + STOP_GRACE_S
         self._is_closing = True
-        for actor in self._roster.everybody():
+        for actor in self._dispatcher.everybody():
             actor.shut()
         try:
-            await self._roster.arrived(STOP_GRACE_S)
+            await self._arrivals.over(STOP_GRACE_S)
         finally:
-            await asyncio.to_thread(self._close, self._roster.everybody(), until)
+            await asyncio.to_thread(self._close, until)
 
     @property
     def node(self) -> Node:
         """The parts."""
         return self._node
+
+    @property
+    def channels(self) -> Channels:
+        """The channels of all actors."""
+        return self._dispatcher.surroundings.channels
+
+    @property
+    def delivery(self) -> Delivery:
+        """To the event loop."""
+        return self._delivery
 
     @property
     def config(self) -> Config:
@@ -158,17 +185,40 @@ class Runtime:
             source = manifest
         else:
             source = await asyncio.to_thread(read_source, Path(manifest), settings=settings, params=params)
-        component = await asyncio.to_thread(component_of, source, self.blobs, self._assemble)
+        component = loaded_digest(source, self._node.loader.is_loaded)
+        if component is None:
+            component = await asyncio.to_thread(component_of, source, self.blobs, self._assemble)
         wanted = check_name(name) if name is not None else source.manifest.name
         self.require_open()
         while True:
-            free = free_name(self._node, wanted) if rename else wanted
+            free = free_name(self._dispatcher.surroundings.directory, wanted) if rename else wanted
             request = Request(source.manifest, component, free, tuple(arguments), tuple(allowed))
             try:
                 return await self._spawned(request)
             except NameTaken:
-                if not rename or free == free_name(self._node, wanted):
+                if not rename or free == free_name(self._dispatcher.surroundings.directory, wanted):
                     raise  # nobody was faster
+
+    async def put_component(self, component: str | Path | bytes) -> Digest:
+        """Put a component into the content store, ready to run; manifests name it by the digest: ``sha256:DIGEST``.
+
+        ``component`` is a ``.wasm`` or ``.wat`` file, or the bytes of a component. It is compiled here and now, so that
+        the step of an actor that spawns it does not take the time for that.
+
+        Raises:
+            NotFound, InvalidInput: nothing was put there.
+            InvalidComponent, CompileFailed: it cannot run here.
+            NotRunning: the runtime is closing.
+        """
+        self.require_open()
+        wanted = Path(component) if isinstance(component, str) else component
+
+        def put() -> Digest:
+            digest = put_component(wanted, self.blobs, self._assemble)
+            self._node.loader.load(digest)
+            return digest
+
+        return await self._off_loop(put)
 
     async def actor(self, text: str, *, allowed: Sequence[str] = ()) -> ActorRef:
         """The actor of that name, id, or unique beginning of an id; woken up if it was idle in the store.
@@ -183,35 +233,126 @@ class Runtime:
         """
         self.require_open()
         record = find_record(self.store, text)
-        actor = self._roster.find(record.id)
-        if actor is None:
-            actor = await self._roster.arrival(self._woken(record.id, allowed))
-        return ActorRef(self, actor)
+        if self._dispatcher.find(record.id) is None:
+            await self._off_loop(lambda: check_grants(self._node, record, allowed))
+        return ActorRef(self, await self.woken(record.id))
 
-    async def post(
-        self,
-        actor: Actor,
-        message_id: str,
-        export: str,
-        arguments: tuple[object, ...],
-        *,
-        expects_reply: bool = True,
-    ) -> Reply:
-        """Submit a letter and wait until its step has been committed."""
-        return await self._answered(
-            actor, self._submitted(actor, message_id, export, arguments, expects_reply=expects_reply)
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing goes on but what waits for somebody outside, or for the clock."""
+        return self._dispatcher.is_quiet
+
+    def find(self, actor: ActorId) -> Actor | None:
+        """The actor, if it is in memory."""
+        return self._dispatcher.find(actor)
+
+    def record(self, actor: ActorId) -> ActorRecord | None:
+        """Its row as of now."""
+        card = self._dispatcher.surroundings.directory.card(actor)
+        return card.record if card is not None else self.store.record(actor)
+
+    async def woken(self, actor: ActorId) -> Actor:
+        """The actor in memory, read from the store where it is not."""
+        self.require_open()
+        found = self._dispatcher.find(actor)
+        if found is not None:
+            return found
+        return await self._off_loop(lambda: self._dispatcher.woken(actor))
+
+    async def request(self, actor: ActorId, body: str, *, expects_reply: bool = True) -> Reply:
+        """Have an actor handle a message, and wait for its answer, or else until it has been handled."""
+        message_id = self.new_id()
+        arguments = (message(message_id, body, sender=None, expects_reply=expects_reply),)
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        delivery = self._delivery
+
+        def done(answer: Answer) -> None:
+            delivery.put(future, answer)
+
+        letter = Letter(message_id, SOURCE, HANDLE, arguments, expects_reply, done=done, has_place=True)
+        await self.submit(actor, letter)
+        return await future
+
+    async def submit(self, actor: ActorId, letter: Letter) -> None:
+        """Put a letter into an actor's mailbox that need not survive the process."""
+        found = await self.woken(actor)
+        while not found.submit(letter):
+            self._dispatcher.left(found)
+            found = await self.woken(actor)
+
+    async def send(self, actor: ActorId, body: str) -> str:
+        """Have an actor handle a message some time; returns its id once it would survive the death of the process."""
+        message_id = self.new_id()
+        arguments = (message(message_id, body, sender=None, expects_reply=False),)
+        letter = Letter(
+            message_id,
+            SOURCE,
+            HANDLE,
+            arguments,
+            expects_reply=False,
+            done=nobody,
+            is_durable=True,
+            has_place=True,
         )
+        await self.post(actor, letter)
+        return message_id
 
-    async def control(self, actor: Actor, verb: str, status: Status) -> None:
-        """Change an actor's status between two steps, and wait until that is durable."""
+    async def post(self, actor: ActorId, letter: Letter) -> None:
+        """Put a letter into an actor's mailbox for good."""
+        future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        delivery = self._delivery
+        (await self.woken(actor)).reserve_place()
+        entry = Entry(actor, "mailbox", letter.id, encode_letter(letter), once=True)
+        self.store.append(Append(actor, None, (), puts=(entry,)), lambda result: delivery.put(future, result))
+        self._dispatcher.deliver(actor, letter)
+        await future
+
+    async def open_channel(self, actor: ActorId, opening: str) -> Channel:
+        """Open a channel to an actor, which is given ``opening``, a JSON text.
+
+        Raises:
+            InvalidJson, NotRunning, NoChannels, MailboxFull: nothing was asked.
+            Busy: the actor has as many channels as its manifest allows.
+            Refused, Crashed: the actor did not accept.
+        """
+        return await open_channel(self, actor, opening)
+
+    async def control(self, actor: ActorId, verb: str, status: Status) -> None:
+        """Pause or resume an actor between two steps, and wait until that is durable."""
+        await self._ordered(actor, lambda found, done: found.control(verb, status, by=SOURCE, done=done))
+
+    async def stop(self, actor: ActorId, mode: Shutdown | None) -> None:
+        """End an actor and its children, and wait until that is durable."""
+        await self._ordered(actor, lambda found, done: found.stop(Stop(by=SOURCE, mode=mode, done=done)))
+
+    async def restart(self, actor: ActorId, start: RestartFrom) -> None:
+        """Begin an actor again, and wait until that is durable."""
+        await self._ordered(actor, lambda found, done: found.restart(Restart(by=SOURCE, done=done, start=start)))
+
+    async def upgrade(self, actor: ActorId, component: Path | bytes | str) -> Digest:
+        """Have an actor go on with another component, and wait until that is durable; see ``ActorRef.upgrade``."""
+        self.require_open()
+        loader = self._node.loader
+
+        def checked(anatomy: Anatomy) -> Anatomy:
+            digest = put_component(component, self.blobs, self._assemble)
+            return successor(anatomy, loader, digest)
+
+        found = await self.woken(actor)
+        anatomy = await self._off_loop(lambda: checked(found.anatomy))
+        await self._ordered(actor, lambda found, done: found.upgrade(Upgrade(SOURCE, anatomy, done)))
+        return anatomy.facts.component
+
+    async def _ordered(self, actor: ActorId, order: Callable[[Actor, Heard], bool]) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         delivery = self._delivery
 
         def done(failure: TheaterError | None) -> None:
             delivery.put(future, failure)
 
-        actor.control(verb, status, by=SOURCE, done=done)
-        await self._answered(actor, future)
+        self.require_open()
+        self._dispatcher.awake(actor, lambda found: order(found, done), done)
+        await future
 
     def new_id(self) -> str:
         """An id for a message from outside."""
@@ -224,13 +365,15 @@ class Runtime:
             self._closing.close()
             raise
         self._sampler = FreshSampler(self._node.engine)
+        self._dispatcher = Dispatcher(self._node, self._sampler)
+        self._dispatcher.start()
         self._assemble = lru_cache(maxsize=ASSEMBLED_MAX)(self._node.engine.assemble)
 
     async def _spawned(self, request: Request) -> ActorRef:
-        actor, first = await self._roster.arrival(self._born(request))
+        actor, first = await self._arrivals.arrival(self._born(request))
         reference = ActorRef(self, actor)
         try:
-            reference.first = await self._answered(actor, first)
+            reference.first = await first
         except TheaterError as error:
             if actor.is_born:
                 error.data["actor"] = actor.record.id
@@ -238,57 +381,29 @@ class Runtime:
         return reference
 
     async def _born(self, request: Request) -> tuple[Actor, asyncio.Future[Reply]]:
-        actor = await self._off_loop(lambda: give_birth(self._node, request, self._sampler))
-        self.require_open()
-        self._roster.add(actor)  # before it is in the store, where others find it
-        actor.enter()
-        if actor.anatomy.loaded.role == "actor":
-            return actor, self._submitted(actor, "init-0", INIT, (request.manifest.params,))
-        return actor, self._submitted(actor, "run-0", RUN, ())
-
-    async def _woken(self, actor: ActorId, allowed: Sequence[str]) -> Actor:
-        async def make() -> Actor:
-            record = self.store.record(actor)
-            assert record is not None  # nothing is taken out of a store
-            return await self._off_loop(lambda: wake_up(self._node, record, self._sampler, allowed=allowed))
-
-        woken = await self._roster.found_or(actor, make)
-        if self._is_closing:
-            woken.shut()
-        self.require_open()
-        return woken
-
-    def _submitted(
-        self,
-        actor: Actor,
-        message_id: str,
-        export: str,
-        arguments: tuple[object, ...],
-        *,
-        expects_reply: bool = True,
-    ) -> asyncio.Future[Reply]:
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         delivery = self._delivery
 
         def done(answer: Answer) -> None:
             delivery.put(future, answer)
 
-        try:
-            actor.submit(Letter(message_id, SOURCE, export, arguments, expects_reply, done))
-        except TheaterError as error:
-            future.set_exception(error)
-        return future
+        surroundings = self._dispatcher.surroundings
 
-    async def _answered(self, actor: Actor, future: asyncio.Future[T]) -> T:
-        try:
-            return await future
-        except StoreError as error:
-            name = error.data.get("name_taken")
-            if name is None:
+        def make() -> Actor:
+            permissions = root_permissions(surroundings, request)
+            try:
+                if self._is_closing:
+                    self.require_open()
+                newborn = give_birth(surroundings, request, permissions, done=done)
+            except BaseException:
+                surroundings.directory.release_name(request.name)
                 raise
-            raise NameTaken(f"a living actor is called {name!r} already; choose another name") from error
-        finally:
-            self._roster.settle(actor)
+            self._dispatcher.begin(newborn)
+            return newborn.actor
+
+        if self._node.loader.is_loaded(request.component):  # it is quicker done than handed to a thread
+            return make(), future
+        return await self._off_loop(make), future
 
     async def _off_loop(self, work: Callable[[], T]) -> T:
         try:
@@ -302,18 +417,21 @@ class Runtime:
         if self._is_closing:
             raise NotRunning("the runtime is closed: it starts and wakes no actors")
 
-    def _close(self, actors: list[Actor], until: float) -> None:
+    def _close(self, until: float) -> None:
         def left(until: float) -> float:
             return max(0.0, until - time.monotonic())
 
         try:
+            self._dispatcher.shut()
+            actors = self._dispatcher.everybody()
             for actor in actors:
                 actor.shut()
-            busy = [actor for actor in actors if not actor.wait_idle(left(until))]
-            for actor in busy:
+            for actor in actors:
+                actor.wait_idle(left(until))
+            for actor in actors:  # idle ones too: another may just have sent them something
                 actor.leave()
             until = time.monotonic() + STOP_GRACE_S
-            for actor in busy:
+            for actor in actors:
                 actor.wait_idle(left(until))
             self._sampler.wait_quiet(STOP_GRACE_S)
             self.store.flush()

@@ -1,21 +1,23 @@
 """Sampling warm steps, to see that nothing but the state survives.
 
 The first 10 warm steps of every component, then 1 in 1,000, are run again in a fresh instance with every call
-answered from what was recorded, and state, reply and calls compared. Fuel is not: a warm instance has its start-up
-behind it.
+answered from what was recorded, and state, reply, calls and their effects compared. Fuel is not: a warm instance has
+its start-up behind it.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 from theater.model.capability import Resources
+from theater.model.effects import Effect
 from theater.model.execution import Closed, Engine, Resting
-from theater.runtime.actor import Actor, SampledStep
 from theater.runtime.boundary import Boundary
 from theater.runtime.invocation import invocation_of
 from theater.runtime.mishap import report
 from theater.runtime.outcome import Outcome, conclude
+from theater.runtime.performer import SampledStep, Stage
 from theater.runtime.tape import Playing
 
 FIRST_STEPS = 10
@@ -39,7 +41,7 @@ class FreshSampler:
             count = self._steps[program] = self._steps.get(program, 0) + 1
             return (count <= FIRST_STEPS or count % THEN_ONE_IN == 0) and self._under_way < UNDER_WAY_MAX
 
-    def check(self, actor: Actor, step: SampledStep) -> None:
+    def check(self, actor: Stage, step: SampledStep) -> None:
         """Run it again, on the engine's threads. What goes wrong with that is reported, and ends nothing else."""
         with self._lock:
             self._under_way += 1
@@ -49,12 +51,18 @@ class FreshSampler:
             report(error)
             self._ended()
 
-    def _begin(self, actor: Actor, step: SampledStep) -> None:
-        tape = Playing(step.events, end_seq=step.events[-1].header.seq + 1 if step.events else 0)
+    def _begin(self, actor: Stage, step: SampledStep) -> None:
+        crash = step.outcome.crash
+        tape = Playing(
+            step.events,
+            end_seq=step.events[-1].header.seq + 1 if step.events else 0,
+            outgrew=crash is not None and crash.reason == "bytes",
+        )
         boundary = Boundary(
             actor.anatomy.facts,
             bindings=actor.anatomy.bindings,
             tape=tape,
+            message_id=step.letter.id,
             now_us=step.time_us,
             seed=step.seed,
             resources=Resources(),
@@ -85,7 +93,7 @@ class FreshSampler:
 
 
 def _difference(
-    closed: Closed, boundary: Boundary, tape: Playing, actor: Actor, step: SampledStep
+    closed: Closed, boundary: Boundary, tape: Playing, actor: Stage, step: SampledStep
 ) -> dict[str, object] | None:
     outcome = conclude(closed, boundary, is_command=False, state=step.state, limits=actor.anatomy.limits)
     tape.finish()
@@ -93,6 +101,8 @@ def _difference(
         return {"step": step.letter.id, "expected": tape.divergence.expected, "got": tape.divergence.got}
     if _essence(outcome) != _essence(step.outcome):
         return {"step": step.letter.id, "expected": _shown(step.outcome), "got": _shown(outcome)}
+    if tuple(boundary.context.effects) != step.effects:
+        return {"step": step.letter.id, "expected": _named(step.effects), "got": _named(boundary.context.effects)}
     return None
 
 
@@ -103,3 +113,7 @@ def _essence(outcome: Outcome) -> tuple[str | None, ...]:
 
 def _shown(outcome: Outcome) -> str:
     return " ".join(str(part)[:200] for part in _essence(outcome) if part is not None)
+
+
+def _named(effects: Sequence[Effect]) -> str:
+    return " ".join(str(effect)[:200] for effect in effects)

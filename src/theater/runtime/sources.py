@@ -46,6 +46,12 @@ def read_source(path: Path, *, settings: Mapping[str, object] | None = None, par
     return Source(parse_manifest(text, settings=settings, params=params), path.parent)
 
 
+def loaded_digest(source: Source, is_loaded: Callable[[Digest], bool]) -> Digest | None:
+    """The component that a manifest names by its digest, where that one is in use already: nothing is to be read."""
+    prefix, _, digest = source.manifest.component.partition(":")
+    return Digest(digest) if prefix == "sha256" and is_loaded(Digest(digest)) else None
+
+
 def component_of(source: Source, blobs: BlobStore, assemble: Assemble) -> Digest:
     """Put the component that a manifest names into the content store.
 
@@ -58,12 +64,42 @@ def component_of(source: Source, blobs: BlobStore, assemble: Assemble) -> Digest
         digest = named.removeprefix("sha256:")
         if not is_digest(digest):
             raise InvalidManifest(f"component = {named!r}: a digest is sha256: and 64 lower-case hex digits")
-        if not blobs.has(Digest(digest)):
-            raise NotFound(f"the content store has no component {named}")
-        return Digest(digest)
+        return _known(digest, blobs)
     path = source.folder / named
     if not path.is_file():
         raise NotFound(f"there is no component {path}; build it with: theater build {source.folder}")
+    return _put_file(path, blobs, assemble)
+
+
+def put_component(component: Path | bytes | str, blobs: BlobStore, assemble: Assemble) -> Digest:
+    """Put a component into the content store: that of a file, of these bytes, or the one there of this digest.
+
+    Raises:
+        NotFound: no such file, or no such digest in the content store.
+        InvalidComponent, InvalidInput: it cannot be one.
+    """
+    match component:
+        case bytes():
+            check_preamble(component, "what was given as a component")
+            return blobs.put(component)
+        case str():
+            digest = component.removeprefix("sha256:")
+            if not is_digest(digest):
+                raise InvalidInput(f"{component[:80]!r} is no digest: write sha256: and 64 lower-case hex digits")
+            return _known(digest, blobs)
+        case _:
+            if not component.is_file():
+                raise NotFound(f"there is no component {component}")
+            return _put_file(component, blobs, assemble)
+
+
+def _known(digest: str, blobs: BlobStore) -> Digest:
+    if not blobs.has(Digest(digest)):
+        raise NotFound(f"the content store has no component sha256:{digest}")
+    return Digest(digest)
+
+
+def _put_file(path: Path, blobs: BlobStore, assemble: Assemble) -> Digest:
     if path.stat().st_size > COMPONENT_MAX_BYTES:
         raise InvalidInput(f"{path} is larger than the {COMPONENT_MAX_BYTES} bytes that a component may have")
     if path.suffix == ".wat":

@@ -9,59 +9,91 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
 
 from theater.errors import StoreError, TheaterError
 from theater.model.capability import Resources
 from theater.model.crash import Crash, StepCrash
+from theater.model.effects import AtOnce
 from theater.model.event import Event
 from theater.model.execution import Closed, Engine, Execution, Resting
+from theater.model.payload import Cause
 from theater.model.ports import Clock
 from theater.runtime.anatomy import Anatomy
+from theater.runtime.answers import decode_answer
 from theater.runtime.appender import Appender
-from theater.runtime.boundary import Boundary
+from theater.runtime.asking import Asking, abandon, ask, target_of
+from theater.runtime.boundary import Boundary, PendingWait
+from theater.runtime.consequences import Consequences
 from theater.runtime.invocation import invocation_of
-from theater.runtime.letter import Letter
+from theater.runtime.letter import Letter, encode_letter
 from theater.runtime.mishap import report
+from theater.runtime.neighbours import Neighbours
+from theater.runtime.surroundings import Surroundings
 from theater.runtime.tape import Recording, Tape
 from theater.runtime.warm import Warm
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a step knows when it begins, and nothing else: its message, as a letter and as an event, and the state."""
+
+    letter: Letter
+    message: Event
+    seed: bytes
+    state: str | None
+
+
 class Step:
-    """See above. ``seed`` and ``message`` are what it knew when it began; ``state`` is the one that it began with."""
+    """See above. ``tape`` is there where it goes on with what an earlier process left open."""
 
     def __init__(
         self,
+        surroundings: Surroundings,
         anatomy: Anatomy,
-        letter: Letter,
-        message: Event,
+        beginning: Beginning,
         *,
-        seed: bytes,
-        state: str | None,
+        neighbours: Neighbours,
         recording: Recording,
         tape: Tape | None = None,
         warm: Warm | None = None,
     ) -> None:
-        self.letter = letter
-        self.message = message
-        self.seed = seed
-        self.state = state
+        self.beginning = beginning
+        self.letter = letter = beginning.letter
         self.recording = recording
         self.warm = warm
-        self.is_resumed = tape is not None
+        self.is_marked = tape is not None
+        """Whether it was begun under a durable mark, which goes with its end."""
+        self.on_rest: Callable[[], None] | None = None
+        """Called once, when it is closed or waits for the first time."""
         self.is_concluded = False  # its closing event is in the chain
+        self.neighbours = neighbours
+        self._asked: list[tuple[AtOnce, bool]] = []
+        """What it waited for, and whether an answer came."""
         self.boundary = Boundary(
             anatomy.facts,
             bindings=anatomy.bindings,
             tape=tape or recording,
-            now_us=message.header.time_us,
-            seed=seed,
+            message_id=letter.id,
+            now_us=beginning.message.header.time_us,
+            seed=beginning.seed,
             resources=warm.resources if warm is not None else Resources(),
+            system=neighbours,
         )
+        neighbours.context = self.boundary.context
+        self._surroundings = surroundings
         self._anatomy = anatomy
         self._lock = threading.Lock()
         self._execution: Execution | None = None
         self._unwanted: Crash | None = None
         self._is_closed = False
+
+    @property
+    def anatomy(self) -> Anatomy:
+        """In what it is run: a migration in that to which it leads."""
+        return self._anatomy
 
     @property
     def is_begun(self) -> bool:
@@ -81,6 +113,7 @@ class Step:
                 on_closed(self, resting)
             else:
                 self._guarded(lambda: self._wait(clock, appender))
+            self.rest()
 
         warm = self.warm
         try:
@@ -88,7 +121,7 @@ class Step:
                 self._anatomy,
                 self.letter,
                 self.boundary,
-                self.state,
+                self.beginning.state,
                 instance=warm.instance if warm is not None else None,
                 keep=warm is not None,
             )
@@ -114,6 +147,28 @@ class Step:
         if execution is not None:
             execution.kill(crash.reason, crash.message)
 
+    def rest(self) -> None:
+        """It has come to rest, or is not run at all: who waits for the first time that it does, goes on."""
+        on_rest, self.on_rest = self.on_rest, None
+        if on_rest is not None:
+            self._surroundings.exclusion.afterwards(on_rest)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the guest is suspended."""
+        return self.boundary.pending is not None
+
+    def answers(self) -> list[tuple[str, bool]]:
+        """What it waited for, by id, and whether an answer came."""
+        return [(effect.id, is_answered) for effect, is_answered in self._asked]
+
+    def end_waits(self, *, is_left: bool = False) -> None:
+        """It is over: it waits for nobody any more, but where it is left open, to be resumed by another process."""
+        for effect, is_answered in self._asked:
+            self._surroundings.waits.end(effect.id)
+            if not is_answered and not is_left:
+                abandon(self._surroundings, self._anatomy.facts.actor, effect)
+
     def _guarded(self, action: Callable[[], object]) -> None:
         try:
             action()
@@ -124,6 +179,9 @@ class Step:
     def _wait(self, clock: Clock, appender: Appender) -> None:
         pending = self.boundary.pending
         assert pending is not None
+        if pending.wait.effect is not None:
+            self._ask(pending, pending.wait.effect, clock, appender)
+            return
 
         def arm(failure: StoreError | None, made: list[Event]) -> None:
             del made
@@ -133,22 +191,67 @@ class Step:
                 self._guarded(lambda: clock.call_at(pending.until_us, due))
 
         def due() -> None:
-            self._guarded(lambda: self._wake(appender, pending.until_us))
+            self._guarded(lambda: self._wake(pending, appender, pending.until_us))
 
-        appender.commit(arm)  # what a guest is about to wait for is in the chain before it waits
+        appender.commit(arm, bring=self.keep)  # what a guest is about to wait for is in the chain before it waits
 
-    def _wake(self, appender: Appender, until_us: int) -> None:
-        answer: object = None
+    def keep(self, made: list[Event], brought: Consequences) -> None:
+        """The step goes into the chain before it is closed, so its message has to be in the mailbox, to be resumed."""
+        del made
+        letter = self.letter
+        if not letter.is_durable:
+            self.letter = msgspec.structs.replace(letter, is_durable=True)
+            brought.put(self._anatomy.facts.actor, "mailbox", letter.id, encode_letter(letter), once=True)
+
+    def _ask(self, pending: PendingWait, effect: AtOnce, clock: Clock, appender: Appender) -> None:
+        """Send what the guest waits for, and wait for what comes of it, or for the time to be over."""
+        actor = self._anatomy.facts.actor
+        waits = self._surroundings.waits
+
+        def answered(answer: object) -> None:
+            cancel()
+            self._guarded(lambda: self._wake(pending, appender, 0, answer=answer))
+
+        def due() -> None:
+            if waits.end(effect.id):
+                abandon(self._surroundings, actor, effect)
+                self._guarded(lambda: self._wake(pending, appender, pending.until_us))
+
+        def heard(failure: StoreError | None, made: list[Event]) -> None:
+            del made
+            if failure is not None:
+                self.kill(Crash("internal", message=str(failure)))
+
+        def bring(made: list[Event], brought: Consequences) -> None:
+            self.keep(made, brought)
+            intent = self.recording.latest
+            assert intent is not None
+            cause = Cause(actor=actor, seq=intent.header.seq, hash=intent.hash)
+            ask(Asking(self._surroundings, actor, self.neighbours, cause, brought), effect)
+
+        self._asked.append((effect, False))
+        cancel = clock.call_at(pending.until_us, due)
+        waits.begin(effect.id, actor, target_of(effect), answered)
+        if not pending.is_resumed:
+            appender.commit(heard, bring=bring)
+            return
+        entry = self._surroundings.node.store.entry(actor, "answer", effect.id)
+        if entry is not None:
+            waits.answer(effect.id, decode_answer(entry.value))
+
+    def _wake(self, pending: PendingWait, appender: Appender, until_us: int, *, answer: object = None) -> None:
         crash: Crash | None = None
         with self._lock:
             execution = self._execution
-            if self._is_closed or execution is None:
+            if self._is_closed or execution is None or self.boundary.pending is not pending:
                 return
+            if answer is not None:
+                self._asked[-1] = (self._asked[-1][0], True)
             try:
-                answer = self.boundary.wake(appender.reach(until_us))
+                given = self.boundary.wake(appender.reach(until_us), answer)
             except StepCrash as error:
-                crash = error.crash
+                given, crash = None, error.crash
         if crash is not None:
             self.kill(crash)
         else:
-            execution.resume(answer)
+            execution.resume(given)

@@ -12,6 +12,16 @@ from itertools import count
 from theater.runtime.mishap import report
 
 _POOL_BYTES = 4096  # one system call serves 80 steps
+_SWEEP_MIN = 64  # cancelled timers, before it is worth looking for them
+
+
+class _Alarm:
+    """One thing to do. ``action`` is None once it was cancelled, so that nothing it held is held any longer."""
+
+    __slots__ = ("action",)
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self.action: Callable[[], None] | None = action
 
 
 class SystemClock:
@@ -19,8 +29,8 @@ class SystemClock:
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._heap: list[tuple[int, int, Callable[[], None]]] = []
-        self._cancelled: set[int] = set()
+        self._heap: list[tuple[int, int, _Alarm]] = []
+        self._cancelled = 0
         self._numbers = count()
         self._thread: threading.Thread | None = None
         self._is_closed = False
@@ -31,17 +41,22 @@ class SystemClock:
 
     def call_at(self, when_us: int, action: Callable[[], None]) -> Callable[[], None]:
         """Run ``action`` soon after ``when_us`` on the clock's thread; the returned call cancels it."""
+        alarm = _Alarm(action)
         with self._condition:
-            number = next(self._numbers)
-            heapq.heappush(self._heap, (when_us, number, action))
+            is_first = not self._heap or when_us < self._heap[0][0]
+            heapq.heappush(self._heap, (when_us, next(self._numbers), alarm))
             if self._thread is None and not self._is_closed:
                 self._thread = threading.Thread(target=self._run, name="theater-clock", daemon=True)
                 self._thread.start()
-            self._condition.notify()
+            elif is_first:
+                self._condition.notify()
 
         def cancel() -> None:
             with self._condition:
-                self._cancelled.add(number)
+                if alarm.action is not None:
+                    alarm.action = None
+                    self._cancelled += 1
+                    self._sweep()
 
         return cancel
 
@@ -60,14 +75,22 @@ class SystemClock:
                     self._condition.wait(self._delay_s())
                 if self._is_closed:
                     return
-                _, number, action = heapq.heappop(self._heap)
-                if number in self._cancelled:
-                    self._cancelled.discard(number)
+                alarm = heapq.heappop(self._heap)[2]
+                action, alarm.action = alarm.action, None
+                if action is None:
+                    self._cancelled -= 1
                     continue
             try:
                 action()
             except Exception as error:  # noqa: BLE001 - one timer's failure must not take the others with it
                 report(error)
+
+    def _sweep(self) -> None:
+        """Most timers are deadlines that are not reached: those that were cancelled must not pile up until then."""
+        if self._cancelled > _SWEEP_MIN and self._cancelled * 2 > len(self._heap):
+            self._heap = [entry for entry in self._heap if entry[2].action is not None]
+            heapq.heapify(self._heap)
+            self._cancelled = 0
 
     def _is_due(self) -> bool:
         return bool(self._heap) and self._heap[0][0] <= self.now_us()
@@ -77,22 +100,29 @@ class SystemClock:
         return min(1.0, max(0, self._heap[0][0] - self.now_us()) / 1e6) if self._heap else None
 
 
+class _Pool(threading.local):
+    data = b""
+    at = 0
+
+
 class SystemEntropy:
-    """The operating system's random bytes, fetched in larger pieces."""
+    """The operating system's random bytes, fetched in larger pieces; each thread has its own.
+
+    One pool for all would need a lock, and a thread that loses the interpreter while it holds one makes all others
+    queue behind it: with a dozen threads that cost half of everything.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._pool = b""
-        self._at = 0
+        self._pool = _Pool()
 
     def take(self, size_bytes: int) -> bytes:
         """Fresh random bytes; none is handed out twice."""
         if size_bytes > _POOL_BYTES:
             return os.urandom(size_bytes)
-        with self._lock:
-            if self._at + size_bytes > len(self._pool):
-                self._pool = os.urandom(_POOL_BYTES)
-                self._at = 0
-            start = self._at
-            self._at += size_bytes
-            return self._pool[start : self._at]
+        pool = self._pool
+        if pool.at + size_bytes > len(pool.data):
+            pool.data = os.urandom(_POOL_BYTES)
+            pool.at = 0
+        start = pool.at
+        pool.at += size_bytes
+        return pool.data[start : pool.at]

@@ -6,7 +6,8 @@ plays what an interrupted step had already recorded, and records from there on.
 
 The boundary asks a tape two things: ``answer`` -- is the answer to this call already known? -- and ``emit`` -- here
 is the event. An answer that is not known is a live call on a recording tape and a divergence on a playing one: a
-replay never touches the world.
+replay never touches the world. Whether a call was refused or waited cannot be told without asking the world again, so
+there the boundary looks at what comes next (``next_kind``).
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ class Tape(Protocol):
     def is_live(self) -> bool:
         """Whether a call that has no recorded answer may be made."""
 
+    @property
+    def next_kind(self) -> Kind | None:
+        """The kind of the event that is recorded next, or None where nothing more is recorded."""
+
     def answer(self, name: str, *, ended_us: range | None = None) -> HostCall | None:
         """The recorded ``host`` event that answers the call ``name``, or None where nothing more is recorded.
 
@@ -46,6 +51,9 @@ class Tape(Protocol):
 
     def emit(self, kind: Kind, name: str, payload: bytes) -> int:
         """Put an event on the tape (or compare it with what stands there); returns its seq."""
+
+    def miss(self, kind: Kind, name: str) -> NoReturn:
+        """Nothing more is recorded, and what the step did next cannot be computed: end it."""
 
     def tick(self) -> None:
         """The guest has been running for a while."""
@@ -60,17 +68,23 @@ Add = Callable[[Kind, str, bytes], Event]
 class Recording:
     """A live step's tape. ``add`` appends to the chain; ``tick`` sees that what waits there is flushed in time."""
 
-    __slots__ = ("_add", "_tick", "emitted")
+    __slots__ = ("_add", "_tick", "emitted", "latest")
 
     def __init__(self, add: Add, tick: Callable[[], None]) -> None:
         self._add = add
         self._tick = tick
         self.emitted: list[Event] | None = None
+        self.latest: Event | None = None
+        """The event that was emitted last: where the guest waits, it is the intent."""
 
     @property
     def is_live(self) -> bool:
         """Always."""
         return True
+
+    @property
+    def next_kind(self) -> None:
+        """Never any."""
 
     def keep(self) -> None:
         """Remember what is emitted: somebody wants to run this step a second time."""
@@ -82,10 +96,14 @@ class Recording:
 
     def emit(self, kind: Kind, name: str, payload: bytes) -> int:
         """Append."""
-        event = self._add(kind, name, payload)
+        event = self.latest = self._add(kind, name, payload)
         if self.emitted is not None:
             self.emitted.append(event)
         return event.header.seq
+
+    def miss(self, kind: Kind, name: str) -> NoReturn:
+        """Never: whatever is not recorded can be had."""
+        raise AssertionError(f"{kind} {name} is live")
 
     def tick(self) -> None:
         """Let the chain flush."""
@@ -101,14 +119,20 @@ class Playing:
     Once something differs, ``divergence`` says what, and the step is ended with the crash ``diverged``. With
     ``stops_early`` the step is ended, as ``terminated``, once all of it has happened again: what came then came from
     outside the computation.
+
+    ``outgrew`` is set where the recorded step ended since it would have recorded too many bytes: an answer of the world
+    that did not fit is not there, so nobody can say how large it was.
     """
 
-    __slots__ = ("_end_seq", "_events", "_next", "_stops_early", "divergence")
+    __slots__ = ("_end_seq", "_events", "_next", "_outgrew", "_stops_early", "divergence")
 
-    def __init__(self, events: Sequence[Event], *, end_seq: int, stops_early: bool = False) -> None:
+    def __init__(
+        self, events: Sequence[Event], *, end_seq: int, stops_early: bool = False, outgrew: bool = False
+    ) -> None:
         self._events = events
         self._end_seq = end_seq
         self._stops_early = stops_early
+        self._outgrew = outgrew
         self._next = 0
         self.divergence: Divergence | None = None
 
@@ -121,6 +145,11 @@ class Playing:
     def is_live(self) -> bool:
         """Never."""
         return False
+
+    @property
+    def next_kind(self) -> Kind | None:
+        """That of the next recorded event."""
+        return None if self.is_used_up else self._events[self._next].header.kind
 
     def answer(self, name: str, *, ended_us: range | None = None) -> HostCall | None:
         """The next recorded event, which must be the answer to ``name``; None where nothing more is recorded.
@@ -147,6 +176,12 @@ class Playing:
         if self._stops_early and self.is_used_up:
             raise StepCrash("terminated", "the record of this step ends here")
         return event.header.seq
+
+    def miss(self, kind: Kind, name: str) -> NoReturn:
+        """The record says more only where it says that it would have grown too large."""
+        if self._outgrew:
+            raise StepCrash("bytes", f"the record of this step ends where {kind} {name} was too large for it")
+        self._diverge(self._end_seq, "the end of the step", f"{kind} {name}")
 
     def tick(self) -> None:
         """Nothing is live."""
@@ -197,6 +232,11 @@ class Resuming:
         """Behind the recorded part."""
         return self._playing.is_used_up
 
+    @property
+    def next_kind(self) -> Kind | None:
+        """Known as long as the recorded part lasts."""
+        return self._playing.next_kind
+
     def answer(self, name: str, *, ended_us: range | None = None) -> HostCall | None:
         """Known as long as the recorded part lasts."""
         return None if self._playing.is_used_up else self._playing.answer(name, ended_us=ended_us)
@@ -206,6 +246,10 @@ class Resuming:
         if self._playing.is_used_up:
             return self._recording.emit(kind, name, payload)
         return self._playing.emit(kind, name, payload)
+
+    def miss(self, kind: Kind, name: str) -> NoReturn:
+        """Never: behind the recorded part it is live."""
+        self._recording.miss(kind, name)
 
     def tick(self) -> None:
         """Let the chain flush."""

@@ -1,7 +1,8 @@
 """Verification, whether a chain is what it says it is.
 
-Each event is looked at once. First its structure: header, link, commitment, size. Then, unless that is not wanted,
-what it claims: the grants are decided again, and every step is run again and compared. The structure shows every
+Each event is looked at once. First its structure: header, link, commitment, size; and what a supervisor decided about
+its children, which follows from its own chain. Then, unless that is not wanted, what it claims: the grants are decided
+again, and every step is run again and compared. The structure shows every
 accident and every change that was not followed by new hashes; only the rest shows that a history was rewritten as a
 whole.
 """
@@ -10,17 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from theater.capabilities.registry import Registry
 from theater.chain.links import ChainChecker
 from theater.errors import BadBundle, Damaged, NotFound, TheaterError, Unsound
 from theater.model.event import Event
 from theater.model.execution import Engine
+from theater.model.ids import Digest
 from theater.model.payload import EngineFacts, Genesis
 from theater.model.ports import BlobStore
-from theater.runtime.anatomy import Anatomy, anatomy_of
+from theater.runtime.anatomy import Anatomy, anatomy_of, upgraded_anatomy
 from theater.runtime.claims import Caps, capped_limits, check_claims
-from theater.runtime.loading import Loader
+from theater.runtime.lineage import Lineage
+from theater.runtime.loading import Loaded, Loader
 from theater.runtime.replay import Replayer, StepDone, component_digest
 from theater.runtime.report import Fault, Faulty, Report
 
@@ -89,13 +93,15 @@ class _Examination:
         self._fault: Fault | None = None
         self._lacks_component = False  # which is no fault of the chain's, and goes behind any that is
         self._executed = laboratory is not None
+        self._lineage = Lineage()
         self._replayer: Replayer | None = None
         if laboratory is not None:
-            facts = laboratory.engine_facts()
+            loader = Loader(laboratory.engine, laboratory.blobs, laboratory.registry)
             self._replayer = Replayer(
                 laboratory.engine,
-                facts,
-                lambda event, say: _open(laboratory, event, say),
+                laboratory.engine_facts(),
+                partial(_open, laboratory, loader),
+                partial(_succeed, loader),
                 fuel_max=laboratory.caps.fuel,
             )
 
@@ -103,9 +109,23 @@ class _Examination:
         """Look at the next event. Raises ``Unsound`` for what is wrong with the chain itself."""
         self._checker.feed(event)
         self._count += 1
+        if self._fault is None or self._lacks_component:
+            self._follow(event)
         replayer = self._replayer
         if replayer is not None and (self._until is None or event.header.seq <= self._until):
             self._judge(replayer.feed(event))
+
+    def _follow(self, event: Event) -> None:
+        """Make a supervisor's decisions again. A step before may come out otherwise, and is then the first fault."""
+        try:
+            self._lineage.feed(event)
+        except Faulty as stop:
+            if self._replayer is not None:
+                self._judge(self._replayer.finish())
+                self.close()
+                self._replayer = None
+            if self._fault is None or self._lacks_component:
+                self._fault, self._lacks_component = stop.fault, False
 
     def finish(self, head: str | None) -> None:
         """There are no more events."""
@@ -133,6 +153,9 @@ class _Examination:
         uncompared = self._verdicts["identical but for fuel"]
         if uncompared:
             notes.append(f"the fuel of {uncompared} steps was not compared: event 0 names another engine than this one")
+        if self._lineage.unchecked:
+            why = f"the payload of event {self._lineage.unknown_from} is withheld or erased"
+            notes.append(f"{self._lineage.unchecked} decisions of the supervisor were not made again: {why}")
         return Report(
             ok=self._fault is None,
             events=self._count,
@@ -164,18 +187,25 @@ def _nobody(step: StepDone) -> None:
     del step
 
 
-def _open(laboratory: Laboratory, event: Event, genesis: Genesis) -> Anatomy:
+def _open(laboratory: Laboratory, loader: Loader, event: Event, genesis: Genesis) -> Anatomy:
     """What the steps run in. Raises ``TheaterError``: a claim does not hold, or a component is not there."""
     check_claims(genesis, laboratory.registry)
     limits = capped_limits(genesis, laboratory.caps)
-    loader = Loader(laboratory.engine, laboratory.blobs, laboratory.registry)
-    digest = component_digest(genesis)
+    loaded = _load(loader, component_digest(genesis))
+    anatomy = anatomy_of(loader, event.header.actor, genesis, loaded, event.header.time_us)
+    return replace(anatomy, facts=replace(anatomy.facts, limits=limits))
+
+
+def _succeed(loader: Loader, anatomy: Anatomy, digest: Digest) -> Anatomy:
+    """What they run in behind an upgrade. Raises ``TheaterError``: it cannot be one, or is not there."""
+    return upgraded_anatomy(anatomy, loader, _load(loader, digest))
+
+
+def _load(loader: Loader, digest: Digest) -> Loaded:
     try:
-        loaded = loader.load(digest)
+        return loader.load(digest)
     except NotFound as error:
         raise NotFound(
             f"the component sha256:{digest} is not at hand: give it with --component FILE, or check the structure alone"
             " with --no-execute"
         ) from error
-    anatomy = anatomy_of(laboratory.registry, loader, event.header.actor, genesis, loaded, event.header.time_us)
-    return replace(anatomy, facts=replace(anatomy.facts, limits=limits))

@@ -18,9 +18,10 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from theater.model.event import Event, Head
-from theater.model.ids import ActorId
+from theater.model.ids import ActorId, Digest
 from theater.model.payload import Payload
 from theater.model.ports import Durability, Status
+from theater.runtime.channel_ref import Channel as ChannelEnd
 from theater.runtime.claims import Caps
 from theater.runtime.examination import examine_actor
 from theater.runtime.history import payload_of
@@ -36,6 +37,9 @@ from theater.testing.entropy import SeededEntropy
 
 PATIENCE_S = 30.0
 """How long a test waits, in real time, before it fails instead of hanging."""
+
+_LOOK_S = 0.001
+_CALM_LOOKS = 3  # between two actors, a letter is on its way for a moment without anybody doing anything
 
 T = TypeVar("T")
 
@@ -101,6 +105,26 @@ class Harness:
 
         return self._runner.run(bounded())
 
+    def rest(self, *, timeout_s: float = PATIENCE_S) -> None:
+        """Wait until nothing goes on any more but what waits for the clock, or for an answer from outside.
+
+        Raises ``TimeoutError`` where it takes longer.
+        """
+
+        async def quiet() -> None:
+            calm = 0
+            while calm < _CALM_LOOKS:
+                self.runtime.store.flush()
+                calm = calm + 1 if self.runtime.is_quiet else 0
+                await asyncio.sleep(_LOOK_S)
+
+        self.run(quiet(), timeout_s=timeout_s)
+
+    def verify(self, actor: ActorId) -> Report:
+        """Verify one chain up to its head."""
+        head = self.runtime.store.head(actor).hash
+        return examine_actor(self.runtime.node, actor, head=head)
+
     def reopen(self) -> None:
         """Close the runtime in good order and open it again, as after a restart of the process."""
         self.run(self.runtime.__aexit__(None, None, None))
@@ -153,6 +177,44 @@ class Pending(Generic[T]):
         return self._harness.run(awaited(), timeout_s=timeout_s)
 
 
+class Channel:
+    """The test's end of a channel."""
+
+    def __init__(self, harness: Harness, end: ChannelEnd) -> None:
+        self._harness = harness
+        self.end = end
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self.end.id
+
+    @property
+    def reply(self) -> str | None:
+        """What the actor said when it accepted, a JSON text."""
+        return self.end.reply
+
+    def send(self, body: object) -> None:
+        """Say something. Raises as ``Channel.send``."""
+        self._harness.run(self.end.send(body))
+
+    def receive(self, *, timeout_s: float = PATIENCE_S) -> object:
+        """What the actor says next. Raises ``ChannelClosed``, or ``TimeoutError`` where it says nothing."""
+        return self._harness.run(self.end.receive(), timeout_s=timeout_s)
+
+    def receive_all(self) -> list[object]:
+        """What the actor says until the channel is closed."""
+
+        async def everything() -> list[object]:
+            return [body async for body in self.end]
+
+        return self._harness.run(everything())
+
+    def close(self) -> None:
+        """End it."""
+        self._harness.run(self.end.close())
+
+
 class Actor:
     """One actor of a harness."""
 
@@ -194,8 +256,20 @@ class Actor:
         return self._start(self.ref.request_json(body))
 
     def start_send(self, body: str) -> Pending[Reply]:
-        """Submit a message for which no reply is expected."""
-        return self._start(self.ref.send_json(body))
+        """Submit a message for which no reply is expected; ``result`` waits until it has been handled."""
+        return self._start(self.ref.send_and_wait_json(body))
+
+    def send(self, body: object) -> str:
+        """Send ``body``; returns its id once it is accepted for good, handled or not."""
+        return self._harness.run(self.ref.send(body))
+
+    def open_channel(self, opening: object = None) -> Channel:
+        """Open a channel to it. Raises as ``Runtime.open_channel``."""
+        return Channel(self._harness, self.start_open_channel(opening).result())
+
+    def start_open_channel(self, opening: object = None) -> Pending[ChannelEnd]:
+        """Ask for a channel and do not wait until it is accepted."""
+        return self._start(self.ref.open_channel(opening))
 
     def pause(self) -> None:
         """Begin no further step."""
@@ -220,6 +294,14 @@ class Actor:
     def restart(self) -> None:
         """Go on after a stop or a crash."""
         self._harness.run(self.ref.restart())
+
+    def upgrade(self, component: Path | bytes | str) -> Digest:
+        """Go on with another component. Raises as ``ActorRef.upgrade``."""
+        return self.start_upgrade(component).result()
+
+    def start_upgrade(self, component: Path | bytes | str) -> Pending[Digest]:
+        """Ask for an upgrade and do not wait for it."""
+        return self._start(self.ref.upgrade(component))
 
     def events(self, *, start: int = 0) -> list[Event]:
         """Its durable events."""

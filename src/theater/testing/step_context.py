@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NoReturn, cast
 
+from theater.model.actor_system import ActorSystem
 from theater.model.capability import Resources
-from theater.model.ids import ActorId, Digest
+from theater.model.effects import Effect
+from theater.model.ids import ActorId, Digest, derived_id
 from theater.model.limits import Limits
 from theater.model.randomness import SEED_BYTES, RandomStream, Stream
 
@@ -22,9 +25,24 @@ class Written:
     level: str | None = None
 
 
+class _Nobody:
+    """In place of the other actors where a test gave none."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AssertionError(f"this step has nobody to ask for {name!r}: give it a system")
+
+
+def _nobody() -> ActorSystem:
+    return cast("ActorSystem", _Nobody())
+
+
 @dataclass(slots=True)
 class FakeStepContext:
-    """A ``StepContext`` that keeps what it is told: set its fields, call a host function, look at its fields."""
+    """A ``StepContext`` that keeps what it is told: set its fields, call a host function, look at its fields.
+
+    ``effects`` has what the functions' acts did. ``call_id`` is the id of the first call that gives one; each
+    ``begin_id`` moves on to that of the next.
+    """
 
     actor: ActorId = ACTOR
     name: str = "counter"
@@ -39,7 +57,11 @@ class FakeStepContext:
     resources: Resources = field(default_factory=Resources)
     written: list[Written] = field(default_factory=list)
     flushed: list[str] = field(default_factory=list)
-    shutdowns: list[str | None] = field(default_factory=list)
+    message_id: str = "1" * 32
+    system: ActorSystem = field(default_factory=_nobody)
+    effects: list[Effect] = field(default_factory=list)
+    note: object = None
+    ids: int = 0
     _streams: dict[Stream, RandomStream] = field(default_factory=dict)
 
     def random(self, stream: Stream, size_bytes: int) -> bytes:
@@ -51,5 +73,13 @@ class FakeStepContext:
     def flush(self, stream: str) -> None:
         self.flushed.append(stream)
 
-    def shutdown(self, value: str | None) -> None:
-        self.shutdowns.append(value)
+    @property
+    def call_id(self) -> str:
+        return derived_id(self.actor, self.message_id, self.ids)
+
+    def begin_id(self) -> None:
+        """The next call that gives an id begins."""
+        self.ids += 1
+
+    def act(self, effect: Effect) -> None:
+        self.effects.append(effect)

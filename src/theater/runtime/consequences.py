@@ -1,0 +1,49 @@
+"""What a commit brings along beside the events of its own chain: for the same transaction, and for right after it.
+
+``puts``, ``drops`` and ``births`` are written in the same transaction. ``after`` is done in memory as soon as the
+transaction has its place in the order of all transactions: what others do on it is then written behind it, so that
+nobody's step can become durable without what it rests on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from theater.model.event import Event
+from theater.model.ids import ActorId
+from theater.model.ports import Append, Entry, EntryKey, Space
+
+
+class Consequences:
+    """Collects them. Used under the appender's lock; ``after`` is called when no lock is held."""
+
+    __slots__ = ("after", "births", "drops", "puts")
+
+    def __init__(self) -> None:
+        self.puts: dict[tuple[ActorId, Space, str], Entry] = {}
+        self.drops: dict[tuple[ActorId, Space, str], EntryKey] = {}
+        self.births: list[Append] = []
+        self.after: list[Callable[[], None]] = []
+
+    def put(self, actor: ActorId, space: Space, key: str, value: bytes, *, once: bool = False) -> None:
+        """Have an entry written, in place of one of the same key unless ``once``."""
+        place = actor, space, key
+        if not (once and place in self.puts):
+            self.puts[place] = Entry(actor, space, key, value, once)
+
+    def drop(self, actor: ActorId, space: Space, key: str, *, required: bool = True) -> None:
+        """Have an entry dropped, be it one that this very commit would write."""
+        place = actor, space, key
+        put = self.puts.pop(place, None)
+        if put is None:
+            self.drops[place] = EntryKey(actor, space, key, required)
+        elif not put.once:  # it may have been about to replace one that is in the store
+            self.drops.setdefault(place, EntryKey(actor, space, key, required=False))
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing to be written."""
+        return not (self.puts or self.drops or self.births)
+
+
+Bring = Callable[[list[Event], Consequences], None]
+"""Adds to what a commit brings along; is given the events that this commit itself made."""

@@ -1,0 +1,232 @@
+"""All actors of the node, by id, name and family: what one has to know of another without having it in memory.
+
+Held for every actor, idle and ended ones included, so it is small: a card an actor. What a card says is what holds in
+memory, which is durable a moment later or not at all: then the actor is forgotten, or read again from the store.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from theater.model.actor_system import Relation
+from theater.model.ids import ActorId
+from theater.model.limits import Limits
+from theater.model.ports import LIVING, ActorRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much of others' an actor takes, from its limits."""
+
+    mailbox: int
+    message_bytes: int
+    outstanding: int
+    channels: int
+
+
+def bounds_of(limits: Limits) -> Bounds:
+    """The part of an actor's limits that others have to keep to."""
+    return Bounds(
+        mailbox=limits.mailbox,
+        message_bytes=limits.message_bytes,
+        outstanding=limits.outstanding,
+        channels=limits.channels,
+    )
+
+
+class Card:
+    """One actor. Guarded by its directory's lock."""
+
+    __slots__ = ("bounds", "children", "deferred", "descendants", "places", "record")
+
+    def __init__(self, record: ActorRecord) -> None:
+        self.record = record
+        self.places = 0
+        """Places of its mailbox that are taken: by messages that wait, and by those that a step is about to send."""
+        self.deferred = 0
+        """Requests that it has received and not answered."""
+        self.bounds: Bounds | None = None
+        """None until the actor was in memory, or somebody needed them."""
+        self.children: list[ActorId] | None = None
+        """In the order of their start, those that were removed left out."""
+        self.descendants = 0
+        """How many there are below it."""
+
+    @property
+    def is_living(self) -> bool:
+        """Whether it takes messages."""
+        return self.record.status in LIVING
+
+
+class Directory:
+    """See above. Any thread may use it."""
+
+    def __init__(self, records: Iterable[ActorRecord] = ()) -> None:
+        self._lock = threading.Lock()
+        self._cards: dict[ActorId, Card] = {}
+        self._names: dict[str, ActorId] = {}
+        self._reserved: set[str] = set()
+        for record in records:
+            self.put(record)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._cards)
+
+    def card(self, actor: ActorId) -> Card | None:
+        """That of one actor."""
+        return self._cards.get(actor)
+
+    def is_living(self, actor: ActorId) -> bool:
+        """Whether it takes messages."""
+        card = self._cards.get(actor)
+        return card is not None and card.is_living
+
+    def cards(self) -> list[Card]:
+        """All, oldest first."""
+        with self._lock:
+            return list(self._cards.values())
+
+    def put(self, record: ActorRecord) -> Card:
+        """It is new, or its row has changed."""
+        with self._lock:
+            card = self._cards.get(record.id)
+            if card is None:
+                card = self._cards[record.id] = Card(record)
+                self._adopt(record)
+            before = card.record
+            card.record = record
+            if self._names.get(before.name) == record.id and record.status not in LIVING:
+                del self._names[before.name]
+            if record.status in LIVING:
+                self._names[record.name] = record.id
+                self._reserved.discard(record.name)
+            return card
+
+    def forget(self, actor: ActorId) -> None:
+        """It never came to be."""
+        with self._lock:
+            card = self._cards.pop(actor, None)
+            if card is None:
+                return
+            if self._names.get(card.record.name) == actor:
+                del self._names[card.record.name]
+            self._disown(card.record)
+
+    def remove_child(self, child: ActorId) -> None:
+        """It is no longer on the list of its parent's children."""
+        with self._lock:
+            card = self._cards.get(child)
+            if card is not None:
+                self._disown(card.record)
+
+    # -- names
+
+    def named(self, name: str) -> ActorId | None:
+        """The living actor of that name."""
+        return self._names.get(name)
+
+    def reserve_name(self, name: str) -> bool:
+        """Keep a name for an actor that is about to come. False where a living one, or another such, has it."""
+        with self._lock:
+            if name in self._names or name in self._reserved:
+                return False
+            self._reserved.add(name)
+            return True
+
+    def release_name(self, name: str) -> None:
+        """Nobody came."""
+        with self._lock:
+            self._reserved.discard(name)
+
+    # -- family
+
+    def children(self, parent: ActorId) -> tuple[ActorId, ...]:
+        """In the order of their start."""
+        with self._lock:
+            card = self._cards.get(parent)
+            return tuple(card.children) if card is not None and card.children is not None else ()
+
+    def count_children(self, parent: ActorId) -> int:
+        """How many there are."""
+        card = self._cards.get(parent)
+        return len(card.children) if card is not None and card.children is not None else 0
+
+    def descendants(self, parent: ActorId) -> int:
+        """How many there are below it."""
+        card = self._cards.get(parent)
+        return card.descendants if card is not None else 0
+
+    def keep_listed(self, listed: Mapping[ActorId, Collection[str]]) -> None:
+        """After the records were read: an ended child that its parent does not list was taken off the list."""
+        with self._lock:
+            for card in list(self._cards.values()):
+                names = listed.get(card.record.id, ())
+                for child in tuple(card.children or ()):
+                    found = self._cards[child]
+                    if not found.is_living and child not in names:
+                        self._disown(found.record)
+
+    def line_of(self, actor: ActorId) -> list[ActorId]:
+        """Its parent, that one's parent, and so on."""
+        line: list[ActorId] = []
+        card = self._cards.get(actor)
+        while card is not None and card.record.parent is not None and card.record.parent not in line:
+            line.append(card.record.parent)
+            card = self._cards.get(card.record.parent)
+        return line
+
+    def relations(self, asker: ActorId, other: ActorId) -> frozenset[Relation]:
+        """What ``other`` is to ``asker``."""
+        found: set[Relation] = set()
+        if asker == other:
+            found.add("self")
+        mine, theirs = self._cards.get(asker), self._cards.get(other)
+        if mine is None or theirs is None:
+            return frozenset(found)
+        if mine.record.parent == other:
+            found.add("parent")
+        if theirs.record.parent == asker:
+            found.add("children")
+        if asker != other and mine.record.parent is not None and mine.record.parent == theirs.record.parent:
+            found.add("siblings")
+        if asker in self.line_of(other):
+            found.add("descendants")
+        return frozenset(found)
+
+    # -- places
+
+    def take_place(self, card: Card, *, most: int | None) -> bool:
+        """One place in its mailbox; ``most`` is None for what is never refused."""
+        with self._lock:
+            if most is not None and card.places >= most:
+                return False
+            card.places += 1
+            return True
+
+    def free_place(self, card: Card, count: int = 1) -> None:
+        """It is free again."""
+        with self._lock:
+            card.places = max(0, card.places - count)
+
+    def _adopt(self, record: ActorRecord) -> None:
+        parent = self._cards.get(record.parent) if record.parent is not None else None
+        if parent is not None:
+            if parent.children is None:
+                parent.children = []
+            parent.children.append(record.id)
+            self._count_descendants(record.id, 1)
+
+    def _disown(self, record: ActorRecord) -> None:
+        parent = self._cards.get(record.parent) if record.parent is not None else None
+        if parent is not None and parent.children is not None and record.id in parent.children:
+            own = self._cards.get(record.id)
+            self._count_descendants(record.id, -1 - (own.descendants if own is not None else 0), parent)
+            parent.children.remove(record.id)
+
+    def _count_descendants(self, child: ActorId, more: int, parent: Card | None = None) -> None:
+        line = [parent.record.id, *self.line_of(parent.record.id)] if parent is not None else self.line_of(child)
+        for ancestor in line:
+            self._cards[ancestor].descendants += more

@@ -1,0 +1,350 @@
+"""The dispatcher: brings letters to actors, wherever these are, and has them woken up when there is something to do.
+
+An actor is in memory while something goes on, and for a while after; else it is a card in the directory and rows in
+the store. There is one of each at most. A letter for an actor that is not in memory is in the store, or on the way
+there; so it is kept here until the actor has been read, and then whatever the actor has not found by itself is handed
+to it: what was on the way when it was read is neither lost nor handed over twice.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from theater.errors import InternalError, NotFound, NotRunning, StoreError, TheaterError
+from theater.model.ids import ActorId
+from theater.model.limits import limits_from_json
+from theater.model.ports import Append, Appended
+from theater.runtime.actor import Actor
+from theater.runtime.birth import Newborn, Woken, give_birth, wake_up
+from theater.runtime.channels import Channels
+from theater.runtime.conception import Request
+from theater.runtime.directory import Bounds, Card, Directory, bounds_of
+from theater.runtime.exclusion import Exclusion
+from theater.runtime.history import read_genesis
+from theater.runtime.holdings import Awaited
+from theater.runtime.letter import Letter
+from theater.runtime.mishap import report
+from theater.runtime.node import Node
+from theater.runtime.orders import Heard
+from theater.runtime.performer import Sampler
+from theater.runtime.permissions import Permissions
+from theater.runtime.recovery import Recovery
+from theater.runtime.subscriptions import Subscriptions
+from theater.runtime.surroundings import Birth, Surroundings
+from theater.runtime.timers import Timers
+from theater.runtime.waits import Waits
+
+WAKERS = 4
+"""Threads that read actors from the store. Waking one may mean compiling its component, which takes a while."""
+
+IN_MEMORY_MAX = 4096
+"""Actors that stay in memory though nothing goes on with them, about 10 kB each."""
+
+
+class Dispatcher:
+    """Implements ``Router``. One for a runtime; any thread may use it that holds no actor's lock."""
+
+    def __init__(self, node: Node, sampler: Sampler) -> None:
+        directory = Directory(node.store.records())
+        listed = {
+            parent: {entry.key for entry in node.store.entries(parent, "child")}
+            for parent in node.store.holders("child")
+        }
+        directory.keep_listed(listed)
+        self.surroundings = Surroundings(
+            node=node,
+            sampler=sampler,
+            exclusion=Exclusion(),
+            directory=directory,
+            waits=Waits(),
+            router=self,
+            timers=Timers(node, directory, self),
+            channels=Channels(node, self),
+            subscriptions=Subscriptions(node, directory, self),
+        )
+        self._lock = threading.Lock()
+        self._in_memory: dict[ActorId, Actor] = {}
+        self._on_the_way: dict[ActorId, list[Letter]] = {}
+        self._waking: dict[ActorId, Future[Actor]] = {}
+        self._errands: dict[ActorId, list[tuple[Callable[[Actor], bool], Heard]]] = {}
+        self._wakers = ThreadPoolExecutor(max_workers=WAKERS, thread_name_prefix="theater-waker")
+        self._is_closing = False
+        self._recovery: Recovery | None = None
+
+    def __len__(self) -> int:
+        """How many are in memory."""
+        return len(self._in_memory)
+
+    # -- Router
+
+    def find(self, actor: ActorId) -> Actor | None:
+        """The one that is in memory."""
+        return self._in_memory.get(actor)
+
+    def enter(self, actor: Actor) -> None:
+        """A new one."""
+        with self._lock:
+            self._in_memory[actor.record.id] = actor
+            letters = self._on_the_way.pop(actor.record.id, ())
+        for letter in letters:
+            self.deliver(actor.record.id, letter)
+
+    def deliver(self, to: ActorId, letter: Letter) -> None:
+        """To the actor, or to the place where it finds it when it comes."""
+        while True:
+            with self._lock:
+                actor = self._in_memory.get(to)
+                if actor is None:
+                    self._on_the_way.setdefault(to, []).append(letter)
+                    card = self.surroundings.directory.card(to)
+                    if card is not None and (card.is_living or letter.expects_reply):  # or else to say that it ended
+                        self._wake(to)
+                    return
+            if actor.receive(letter):
+                return
+            self.left(actor)
+
+    def awake(self, actor: ActorId, action: Callable[[Actor], bool], failed: Heard) -> None:
+        """Do it with the actor."""
+        while True:
+            with self._lock:
+                found = self._in_memory.get(actor)
+                is_closing = self._is_closing
+                if found is None and not is_closing:
+                    self._errands.setdefault(actor, []).append((action, failed))
+                    self._wake(actor)
+                    return
+            if found is None:
+                failed(_closed())
+                return
+            if action(found):
+                return
+            self.left(found)
+
+    def conceive(
+        self,
+        request: Request,
+        permissions: Permissions,
+        actor: ActorId,
+        *,
+        parent: ActorId,
+        state: str | None,
+        awaited: Awaited | None = None,
+    ) -> Birth:
+        """A child."""
+        newborn = give_birth(
+            self.surroundings, request, permissions, actor=actor, parent=parent, state=state, awaited=awaited
+        )
+        self.enter(newborn.actor)  # before it is in the store, so that nobody reads a second one from there
+        return _ChildBirth(self, newborn)
+
+    def left(self, actor: Actor, letters: Sequence[Letter] = ()) -> None:
+        """It has gone. Nobody is woken up for its letters: whatever ails its chain may not be over."""
+        own = actor.record.id
+        with self._lock:
+            if self._in_memory.get(own) is actor:
+                del self._in_memory[own]
+            is_replaced = own in self._in_memory
+            if letters and not is_replaced:
+                self._on_the_way[own] = [*letters, *self._on_the_way.get(own, ())]
+        if is_replaced:
+            for letter in letters:
+                self.deliver(own, letter)
+
+    def background(self, work: Callable[[], None]) -> bool:
+        """On a thread of those who wake actors."""
+
+        def guarded() -> None:
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - a bug of ours; nobody looks at the future
+                report(error)
+
+        with self._lock:
+            if not self._is_closing:
+                self._wakers.submit(guarded)
+            return not self._is_closing
+
+    def bounds(self, card: Card) -> Bounds:
+        """From event 0, once."""
+        if card.bounds is None:
+            _, genesis = read_genesis(self.surroundings.node.store, card.record.id)
+            card.bounds = bounds_of(limits_from_json(genesis.limits))
+        return card.bounds
+
+    # -- for the runtime
+
+    def woken(self, actor: ActorId) -> Actor:
+        """The actor, in memory. Blocks while it is read.
+
+        Raises:
+            NotFound: there is no such actor.
+            NotRunning: the runtime is closing.
+            TheaterError: why it cannot be woken up, see ``wake_up``.
+        """
+        with self._lock:
+            found = self._in_memory.get(actor)
+            future = None if found is not None else self._wake(actor)
+        if found is not None:
+            return found
+        if future is None:
+            raise _closed()
+        return future.result()
+
+    def begin(self, newborn: Newborn) -> None:
+        """Have a new root actor written, and begin it. Should that fail, its chain has failed."""
+        actor = newborn.actor
+
+        def written(result: Appended | StoreError) -> None:
+            if isinstance(result, StoreError):
+                actor.fail(result)
+                self.surroundings.directory.forget(actor.record.id)
+
+        self.enter(actor)
+        self.surroundings.node.store.append(newborn.append, written, hurry=False)
+        actor.join()
+        self.make_room()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing goes on but what waits for somebody outside, or for the clock."""
+        with self._lock:
+            if self._waking or self._errands or (self._recovery is not None and not self._recovery.is_over):
+                return False
+            actors = list(self._in_memory.values())
+        return self.surroundings.is_quiet and all(actor.is_quiet for actor in actors)
+
+    def everybody(self) -> list[Actor]:
+        """Whoever is in memory."""
+        with self._lock:
+            return list(self._in_memory.values())
+
+    def start(self) -> None:
+        """Wake whoever has something to do, as after the process has ended."""
+        store, directory = self.surroundings.node.store, self.surroundings.directory
+        self.surroundings.channels.load()
+        self.surroundings.subscriptions.load()
+        restless = set(store.holders("signal", "duty"))
+        busy = [
+            actor
+            for actor in store.holders("mailbox", "signal", "duty")
+            if directory.is_living(actor) or actor in restless
+        ]
+        if store.facts().unclean:
+            self._recovery = Recovery(busy)
+        with self._lock:
+            for actor in busy:
+                self._wake(actor)
+        self.surroundings.channels.end_outside()
+        self.surroundings.subscriptions.begin()
+        self.surroundings.timers.load()
+
+    def shut(self) -> None:
+        """Wake nobody any more, and wait for those who are being woken."""
+        with self._lock:
+            self._is_closing = True
+        self.surroundings.timers.close()
+        self.surroundings.channels.close_outside("the runtime was closed")
+        self._wakers.shutdown(wait=True, cancel_futures=True)
+        with self._lock:
+            errands = [errand for waiting in self._errands.values() for errand in waiting]
+            self._errands.clear()
+        for _, failed in errands:
+            failed(_closed())
+
+    def _wake(self, actor: ActorId) -> Future[Actor] | None:
+        """Have it read from the store. The lock is held."""
+        future = self._waking.get(actor)
+        if future is None and not self._is_closing:
+            future = self._waking[actor] = self._wakers.submit(self._read, actor)
+        return future
+
+    def _read(self, actor: ActorId) -> Actor:
+        try:
+            record = self.surroundings.node.store.record(actor)
+            if record is None:
+                raise NotFound(f"there is no actor {actor}")
+            born = self.find(actor)  # meanwhile; it is found before it is in the store
+            woken = wake_up(self.surroundings, record) if born is None else Woken(born, [], None)
+            found = woken.actor
+        except Exception as error:
+            failure = (
+                error if isinstance(error, TheaterError) else InternalError(f"it could not be woken up: {error!r}")
+            )
+            with self._lock:
+                self._waking.pop(actor, None)
+                errands = self._errands.pop(actor, [])
+            if not isinstance(error, TheaterError):
+                report(error)
+            for _, failed in errands:
+                failed(failure)
+            raise
+        recovery = self._recovery if self._recovery is not None and self._recovery.is_suspect(actor) else None
+        with self._lock:
+            self._in_memory[actor] = found
+            self._waking.pop(actor, None)
+            letters = self._on_the_way.pop(actor, [])
+            errands = self._errands.pop(actor, [])
+
+        def join() -> None:
+            found.join(letters, woken.signals, woken.go_on)
+
+        if born is not None:
+            for letter in letters:
+                self.deliver(actor, letter)
+        elif recovery is None:
+            join()
+        else:
+            attempts = self.surroundings.node.store.attempt(actor)
+            recovery.admit(lambda rested: found.join_as_suspect(join, attempts, rested))
+        self.make_room()
+        for action, failed in errands:
+            self._run_errand(found, action, failed)
+        return found
+
+    def _run_errand(self, actor: Actor, action: Callable[[Actor], bool], failed: Heard) -> None:
+        if not action(actor):
+            self.left(actor)
+            self.awake(actor.record.id, action, failed)
+
+    def make_room(self) -> None:
+        """Where there are too many, let some go with whom nothing goes on, those first that have been here longest."""
+        with self._lock:
+            if len(self._in_memory) <= IN_MEMORY_MAX:
+                return
+            candidates = list(self._in_memory.values())
+        surplus = len(candidates) - IN_MEMORY_MAX * 7 // 8
+        for actor in candidates:
+            if surplus <= 0:
+                break
+            if actor.is_fresh():
+                continue
+            if actor.go():
+                self.left(actor)
+                surplus -= 1
+
+
+class _ChildBirth:
+    """A child that is written with the step of its parent."""
+
+    __slots__ = ("_dispatcher", "_newborn")
+
+    def __init__(self, dispatcher: Dispatcher, newborn: Newborn) -> None:
+        self._dispatcher = dispatcher
+        self._newborn = newborn
+
+    @property
+    def append(self) -> Append:
+        """Its part of the transaction."""
+        return self._newborn.append
+
+    def begin(self) -> None:
+        """It begins."""
+        self._newborn.actor.join()
+        self._dispatcher.make_room()
+
+
+def _closed() -> NotRunning:
+    return NotRunning("the runtime is closed: it wakes no actors")

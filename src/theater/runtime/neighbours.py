@@ -1,0 +1,279 @@
+"""The other actors, as the host functions of one live step see them: ``theater.model.actor_system``.
+
+What is asked here is recorded by the boundary, so it may be whatever holds at this moment. What is reserved (places in
+mailboxes, names) is used by the step's effects when it is committed, or given back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from theater.model.actor_system import (
+    Acquaintance,
+    ChannelFacts,
+    ChildFacts,
+    PendingRequest,
+    Problem,
+    TimerFacts,
+)
+from theater.model.effects import Cancel, CancelTimer, ChildOrder, CloseChannel, Effect, Reply, Schedule, Spawn
+from theater.model.event import Event
+from theater.model.ids import ActorId, is_actor_id
+from theater.model.ports import LIVING
+from theater.runtime.being import Being
+from theater.runtime.channels import Offer
+from theater.runtime.context import Context
+from theater.runtime.directory import Bounds, Card
+from theater.runtime.exports import CHANNEL_OPENED
+from theater.runtime.letter import Letter, decode_deferred
+from theater.runtime.offspring import Offspring
+
+
+class Neighbours:
+    """Implements ``ActorSystem`` for one step. Used by the thread that runs the step, and by whoever settles it."""
+
+    __slots__ = (
+        "_actor",
+        "_being",
+        "_holdings",
+        "_letter",
+        "_offered",
+        "_offspring",
+        "_places",
+        "_surroundings",
+        "context",
+    )
+
+    def __init__(self, being: Being, letter: Letter) -> None:
+        self._being = being
+        self._surroundings = being.surroundings
+        self._actor = being.id
+        self._holdings = being.holdings
+        self._letter = letter
+        self._places: dict[ActorId, int] | None = None
+        self._offered: str | None = None
+        self._offspring: Offspring | None = None
+        self.context: Context | None = None
+        """That of the step; set when there is one."""
+
+    @property
+    def offspring(self) -> Offspring:
+        """The children, as this step sees them."""
+        if self._offspring is None:
+            self._offspring = Offspring(self._being, self._effects())
+        return self._offspring
+
+    # -- messaging
+
+    def acquaintance(self, actor: str) -> Acquaintance | None:
+        """Anybody on this node, and whom this step spawns."""
+        if not is_actor_id(actor):
+            return None
+        found = ActorId(actor)
+        spawned = self._spawned(found)
+        if spawned is not None:
+            return Acquaintance(found, spawned.order.name or "", frozenset(("children", "descendants")))
+        card = self._surroundings.directory.card(found)
+        if card is None:
+            return None
+        return Acquaintance(found, card.record.name, self._surroundings.directory.relations(self._actor, found))
+
+    def whereis(self, name: str) -> ActorId | None:
+        """The living actor of this name."""
+        return self._surroundings.directory.named(name)
+
+    def reserve(self, to: ActorId, size_bytes: int) -> Problem | None:
+        """A place in a mailbox."""
+        if self._spawned(to) is not None:
+            return None
+        card = self._surroundings.directory.card(to)
+        if card is None:
+            return ("not-found", to)
+        problem = self._unable(card, size_bytes)
+        if problem is None and not self._surroundings.directory.take_place(card, most=self._bounds(card).mailbox):
+            problem = ("mailbox-full", self._bounds(card).mailbox)
+        if problem is None:
+            if self._places is None:
+                self._places = {}
+            self._places[to] = self._places.get(to, 0) + 1
+        return problem
+
+    def may_request(self, to: ActorId, size_bytes: int) -> Problem | None:
+        """A place for a request that is about to be made, unless that would close a circle."""
+        if self._spawned(to) is not None:
+            return ("not-started", to)
+        circle = self._surroundings.waits.cycle(self._actor, to)
+        if circle is not None:
+            return ("cycle", list(circle))
+        card = self._surroundings.directory.card(to)
+        if card is not None and self._has_too_many(card):
+            return ("too-many", self._bounds(card).outstanding)
+        return self.reserve(to, size_bytes)
+
+    def pending_requests(self) -> list[PendingRequest]:
+        """What waits for an answer of this actor."""
+        now_us = self._surroundings.node.clock.now_us()
+        answered = {effect.id for effect in self._effects() if isinstance(effect, Reply | Cancel)}
+        waiting = [
+            PendingRequest(request.id, request.sender, request.expires_us)
+            for request in self._holdings.all_deferred()
+            if request.id not in answered and not request.is_expired(now_us)
+        ]
+        letter = self._letter
+        if letter.expects_reply and letter.id not in answered:
+            waiting.append(PendingRequest(letter.id, letter.sender, letter.expires_us or 0))
+        return waiting
+
+    def may_open_channel(self, to: ActorId, size_bytes: int) -> Problem | None:
+        """As a request, if both sides take channels and have not too many. It counts from now on."""
+        problem = self._no_channels(to) or self.may_request(to, size_bytes)
+        if problem is not None:
+            return problem
+        assert self.context is not None
+        card = self._surroundings.directory.card(to)
+        there_max = self._bounds(card).channels if card is not None else 0
+        here_max = self._being.anatomy.limits.channels
+        offer = Offer(self._actor, to)
+        reached = self._surroundings.channels.offer(self.context.call_id, offer, here_max=here_max, there_max=there_max)
+        if reached is not None:
+            return ("too-many", reached)
+        self._offered = self.context.call_id
+        return None
+
+    def may_send_on_channel(self, channel: str, size_bytes: int) -> Problem | None:
+        """A place at the other side. Where that is about to end, the channel is as good as closed."""
+        facts = next((each for each in self.channels() if each.id == channel), None)
+        problem: Problem | None = ("unknown-channel", channel)
+        if facts is not None:
+            problem = None if facts.peer is None else self.reserve(facts.peer, size_bytes)
+        return ("unknown-channel", channel) if problem and problem[0] in ("not-found", "not-running") else problem
+
+    def channels(self) -> list[ChannelFacts]:
+        """The open channels of this actor, that which this step is about to accept included."""
+        effects, letter = self._effects(), self._letter
+        found = self._surroundings.channels.of(self._actor)
+        if letter.export == CHANNEL_OPENED:
+            found.append(ChannelFacts(letter.id, letter.sender, opened_here=False))
+            found.sort(key=lambda each: each.id)
+        closed = {effect.channel for effect in effects if isinstance(effect, CloseChannel)}
+        closed |= {effect.id for effect in effects if isinstance(effect, Cancel)}
+        return [facts for facts in found if facts.id not in closed]
+
+    # -- timing
+
+    def timers(self) -> list[TimerFacts]:
+        """The waiting timers of this actor, with those that this step sets, and without those that it takes back."""
+        found = {timer.id: timer for timer in self._surroundings.timers.of(self._actor)}
+        for effect in self._effects():
+            if isinstance(effect, Schedule):
+                found[effect.id] = TimerFacts(effect.id, effect.due_us, effect.repeat_us, effect.body)
+            elif isinstance(effect, CancelTimer):
+                found.pop(effect.id, None)
+        return sorted(found.values(), key=lambda timer: (timer.next_us, timer.id))
+
+    # -- supervisor
+
+    def read_child(self, directory: str) -> ChildOrder | Problem:
+        """The order for the child in a directory."""
+        return self.offspring.read(directory)
+
+    def may_spawn(self, child: ActorId, order: ChildOrder) -> Problem | None:
+        """Check a child that is about to be spawned."""
+        return self.offspring.check(child, order)
+
+    def descendant(self, child: str) -> ChildFacts | None:
+        """A descendant."""
+        return self.offspring.descendant(child)
+
+    def children(self, parent: ActorId | None) -> list[ChildFacts]:
+        """The children of this actor or of a descendant."""
+        return self.offspring.children(parent)
+
+    def may_stop(self, child: ActorId) -> Problem | None:
+        """Whether it can be stopped."""
+        return self.offspring.may_stop(child)
+
+    def may_restart(self, child: ActorId) -> Problem | None:
+        """Whether it can be restarted."""
+        return self.offspring.may_restart(child)
+
+    def may_remove(self, child: ActorId) -> Problem | None:
+        """Whether it can be removed."""
+        return self.offspring.may_remove(child)
+
+    def child_state(self, child: ActorId) -> tuple[str, int] | Problem:
+        """The last committed state of a descendant."""
+        return self.offspring.state(child)
+
+    def child_events(self, child: ActorId, start: int, limit: int) -> list[Event] | Problem:
+        """Committed events of a descendant."""
+        return self.offspring.events(child, start, limit)
+
+    # -- what the settlement uses
+
+    def use_place(self, to: ActorId) -> None:
+        """A letter goes there, into the place that was reserved; where none was (an earlier process did), into one."""
+        places = self._places
+        if places is not None and places.get(to, 0) > 0:
+            places[to] -= 1
+            return
+        card = self._surroundings.directory.card(to)
+        if card is not None:
+            self._surroundings.directory.take_place(card, most=None)
+
+    def use_offer(self, channel: str) -> None:
+        """The channel is really asked for."""
+        if self._offered == channel:
+            self._offered = None
+
+    def give_back(self) -> None:
+        """The step is over: what was reserved and not used is free again."""
+        if self._offered is not None:
+            self._surroundings.channels.withdraw(self._offered)
+            self._offered = None
+        if self._offspring is not None:
+            self._offspring.give_back()
+        places, self._places = self._places, None
+        for to, count in (places or {}).items():
+            card = self._surroundings.directory.card(to)
+            if card is not None and count:
+                self._surroundings.directory.free_place(card, count)
+
+    def _no_channels(self, to: ActorId) -> Problem | None:
+        """Whether one of both takes none. An actor that is not in memory says so itself, when it is asked."""
+        if CHANNEL_OPENED not in self._being.anatomy.loaded.handlers:
+            return ("no-channels", self._actor)
+        other = self._surroundings.router.find(to)
+        if other is not None and other.status in LIVING and CHANNEL_OPENED not in other.anatomy.loaded.handlers:
+            return ("no-channels", to)
+        return None
+
+    def _has_too_many(self, card: Card) -> bool:
+        """Whether as many wait for its answer as may. Those that gave up waiting are counted until its next step."""
+        most = self._bounds(card).outstanding
+        if card.deferred < most:
+            return False
+        node, actor = self._surroundings.node, card.record.id
+        now_us = node.clock.now_us()
+        deferred = (decode_deferred(entry.key, entry.value) for entry in node.store.entries(actor, "deferred"))
+        return sum(not request.is_expired(now_us) for request in deferred) >= most
+
+    def _unable(self, card: Card, size_bytes: int) -> Problem | None:
+        if not card.is_living:
+            return ("not-running", card.record.id)
+        bounds = self._bounds(card)
+        if size_bytes > bounds.message_bytes:
+            return ("too-large", bounds.message_bytes)
+        return None
+
+    def _bounds(self, card: Card) -> Bounds:
+        return self._surroundings.router.bounds(card)
+
+    def _spawned(self, actor: ActorId) -> Spawn | None:
+        for effect in self._effects():
+            if isinstance(effect, Spawn) and effect.id == actor:
+                return effect
+        return None
+
+    def _effects(self) -> Sequence[Effect]:
+        return self.context.effects if self.context is not None else ()

@@ -1,0 +1,258 @@
+"""The children of an actor, as one live step of it sees them: those that it spawns in this very step included."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from theater.capabilities.moment import datetime_of
+from theater.errors import InvalidComponent, InvalidInput, NotFound
+from theater.model.actor_system import ChildFacts, Problem
+from theater.model.child_spec import ChildSpec
+from theater.model.effects import ChildOrder, Effect, RemoveChild, Spawn
+from theater.model.event import Event
+from theater.model.exit_reason import ExitReason
+from theater.model.family import Child
+from theater.model.ids import ActorId, is_actor_id
+from theater.model.limits import Limits
+from theater.model.manifest import parse_manifest
+from theater.runtime.being import Being
+from theater.runtime.conception import ChildPlan, child_spec, free_name, plan_child
+from theater.runtime.endings import exit_of
+from theater.runtime.history import state_at
+from theater.runtime.holdings import decode_child
+from theater.runtime.orders import Order
+from theater.runtime.sources import component_of, read_source
+
+DESCENDANTS_MAX = 1_000
+"""In one tree, its root left out: what one root actor may bring about."""
+
+DEPTH_MAX = 16
+"""Of one tree: the root is at depth 1."""
+
+
+class Offspring:
+    """See above. Made when a step first asks for it; used by the thread that runs the step, and by who settles it."""
+
+    __slots__ = ("_being", "_effects", "_plans")
+
+    def __init__(self, being: Being, effects: Sequence[Effect]) -> None:
+        self._being = being
+        self._effects = effects
+        self._plans: dict[ActorId, ChildPlan] = {}
+
+    # -- spawning
+
+    def read(self, directory: str) -> ChildOrder | Problem:
+        """The order for the child in a directory."""
+        node = self._being.surroundings.node
+        try:
+            source = read_source(Path(directory) / "theater.toml")
+            component = component_of(source, node.blobs, node.engine.assemble)
+        except NotFound as error:
+            return ("component-not-found", error.message)
+        except InvalidComponent as error:
+            return ("component-refused", error.message)
+        except InvalidInput as error:
+            return ("invalid-manifest", error.message)
+        except OSError as error:
+            return ("other", f"unreadable: {directory}: {error.strerror}")
+        return ChildOrder(manifest=source.manifest.text, component=component)
+
+    def check(self, child: ActorId, order: ChildOrder) -> Problem | None:
+        """Check everything about a child, and keep its name until the step ends."""
+        problem = self._too_many()
+        if problem is not None:
+            return problem
+        plan = plan_child(self._being.surroundings, order, self._being.anatomy.grants)
+        if not isinstance(plan, ChildPlan):
+            return plan
+        self._plans[child] = plan
+        return None
+
+    def take_plan(self, child: ActorId, order: ChildOrder) -> ChildPlan | Problem:
+        """The plan of a child that is about to be born; where an earlier process made it, it is made again.
+
+        Its name was not kept while nobody had the step in hand. If somebody took it, the child gets one like it.
+        """
+        surroundings, grants = self._being.surroundings, self._being.anatomy.grants
+        plan = self._plans.pop(child, None) or plan_child(surroundings, order, grants)
+        match plan:
+            case ("name-taken", str(name)):
+                free = free_name(surroundings.directory, name)
+                return plan_child(surroundings, msgspec.structs.replace(order, name=free), grants)
+            case _:
+                return plan
+
+    def give_back(self) -> None:
+        """The step is over: names that were not used are free again."""
+        for plan in self._plans.values():
+            self._being.surroundings.directory.release_name(plan.request.name)
+        self._plans.clear()
+
+    def _too_many(self) -> Problem | None:
+        directory, own = self._being.surroundings.directory, self._being.id
+        spawned = sum(isinstance(effect, Spawn) for effect in self._effects)
+        limits: Limits = self._being.anatomy.limits
+        if directory.count_children(own) + spawned >= limits.children:
+            return ("too-many", limits.children)
+        line = directory.line_of(own)
+        if len(line) + 2 > DEPTH_MAX:
+            return ("too-deep", DEPTH_MAX)
+        root = line[-1] if line else own
+        if directory.descendants(root) + spawned >= DESCENDANTS_MAX:
+            return ("too-many", DESCENDANTS_MAX)
+        return None
+
+    # -- looking
+
+    def descendant(self, child: str) -> ChildFacts | None:
+        """A descendant, or one that this step spawns."""
+        if not is_actor_id(child):
+            return None
+        found = ActorId(child)
+        for effect in self._effects:
+            if isinstance(effect, Spawn) and effect.id == found:
+                return self._not_started(effect)
+        if not self._is_descendant(found):
+            return None
+        return self._facts(found)
+
+    def children(self, parent: ActorId | None) -> list[ChildFacts]:
+        """Children in the order of their start; those of this step included, those that it removes not."""
+        removed = {effect.child for effect in self._effects if isinstance(effect, RemoveChild)}
+        of = self._being.surroundings.directory.children(parent or self._being.id)
+        found = [self._facts(child) for child in of if child not in removed]
+        if parent is None:
+            found += [self._not_started(effect) for effect in self._effects if isinstance(effect, Spawn)]
+        return found
+
+    def may_stop(self, child: ActorId) -> Problem | None:
+        """Whether it can be stopped; one that waits for its restart can be kept from it."""
+        problem = self._unable(child)
+        if problem is not None or self._is_living(child) or self.pending_start(child) is not None:
+            return problem
+        return ("not-running", child)
+
+    def may_restart(self, child: ActorId) -> Problem | None:
+        """Whether it can be started again."""
+        problem = self._unable(child)
+        if problem is not None:
+            return problem
+        directory = self._being.surroundings.directory
+        card = directory.card(child)
+        assert card is not None
+        holder = directory.named(card.record.name)
+        return ("name-taken", card.record.name) if holder not in (None, child) else None
+
+    def may_remove(self, child: ActorId) -> Problem | None:
+        """Whether it can leave the list."""
+        problem = self._unable(child)
+        if problem is not None:
+            return problem
+        member = self.member(child)
+        is_over = not self._is_living(child) and (member is None or not member.alive)
+        return None if is_over else ("still-running", child)
+
+    def state(self, child: ActorId) -> tuple[str, int] | Problem:
+        """The last committed state of a descendant, also of one that was removed."""
+        if not self._is_descendant(child):
+            return ("not-found", child)
+        found = self._being.surroundings.router.find(child)
+        if found is not None:
+            seq, text = found.state
+            return (text, seq) if seq is not None and text is not None else ("not-running", child)
+        store = self._being.surroundings.node.store
+        head = store.head(child)
+        held = state_at(store, child, head.seq) if head.seq >= 0 else None
+        return (held.text, held.seq) if held is not None else ("not-running", child)
+
+    def events(self, child: ActorId, start: int, limit: int) -> list[Event] | Problem:
+        """Committed events of a descendant, also of one that was removed."""
+        if not self._is_descendant(child):
+            return ("not-found", child)
+        return list(self._being.surroundings.node.store.events(child, start=start, stop=start + limit))
+
+    # -- what stands about a descendant with its own parent
+
+    def parent_of(self, child: ActorId) -> ActorId:
+        """Of a descendant."""
+        card = self._being.surroundings.directory.card(child)
+        assert card is not None
+        return card.record.parent or self._being.id
+
+    def member(self, child: ActorId) -> Child | None:
+        """How its parent supervises a descendant; None for one that it does not restart."""
+        parent = self.parent_of(child)
+        found = self._being.surroundings.router.find(parent)
+        if found is not None:
+            return found.supervising.family.child(child)
+        entry = self._being.surroundings.node.store.entry(parent, "child", child)
+        return decode_child(entry.value) if entry is not None else None
+
+    def pending_start(self, child: ActorId) -> Order | None:
+        """By what its parent is about to start it. Whoever owes something is in memory."""
+        found = self._being.surroundings.router.find(self.parent_of(child))
+        return found.supervising.duties.start_of(child) if found is not None else None
+
+    def _unable(self, child: ActorId) -> Problem | None:
+        """Who has not started, or is on nobody's list any more, can neither be stopped nor started."""
+        if any(isinstance(effect, Spawn) and effect.id == child for effect in self._effects):
+            return ("not-running", child)
+        is_removed = any(isinstance(effect, RemoveChild) and effect.child == child for effect in self._effects)
+        if is_removed or not self._is_descendant(child):
+            return ("not-found", child)
+        siblings = self._being.surroundings.directory.children(self.parent_of(child))
+        return None if child in siblings else ("not-found", child)
+
+    def _is_descendant(self, child: ActorId) -> bool:
+        return self._being.id in self._being.surroundings.directory.line_of(child)
+
+    def _is_living(self, child: ActorId) -> bool:
+        return self._being.surroundings.directory.is_living(child)
+
+    def _facts(self, child: ActorId) -> ChildFacts:
+        card = self._being.surroundings.directory.card(child)
+        assert card is not None
+        record = card.record
+        member = self.member(child)
+        return ChildFacts(
+            id=child,
+            name=record.name,
+            parent=self.parent_of(child),
+            status=self._status(child),
+            component=record.program,
+            restart=member.spec.restart if member is not None else "temporary",
+            restarts=member.restarts if member is not None else 0,
+        )
+
+    def _status(self, child: ActorId) -> tuple[str, object]:
+        card = self._being.surroundings.directory.card(child)
+        assert card is not None
+        if card.is_living:
+            return (card.record.status, None)
+        start = self.pending_start(child)
+        if start is not None:
+            return ("restarting", datetime_of(start.due_us or self._being.surroundings.node.clock.now_us()))
+        reason = exit_of(self._being.surroundings.node.store, child) or ExitReason(kind="shutdown", by="runtime")
+        return ("exited", reason.to_wit())
+
+    def _not_started(self, effect: Spawn) -> ChildFacts:
+        plan = self._plans.get(effect.id)
+        spec = plan.spec if plan is not None else spec_again(effect.order)
+        return ChildFacts(
+            id=effect.id,
+            name=plan.request.name if plan is not None else effect.order.name or "",
+            parent=self._being.id,
+            status=("not-started", None),
+            component=plan.request.component if plan is not None else effect.order.component or "0" * 64,
+            restart=spec.restart,
+            restarts=0,
+        )
+
+
+def spec_again(order: ChildOrder) -> ChildSpec:
+    """Of a child that an earlier process checked: it was right then."""
+    return child_spec(order, parse_manifest(order.manifest, params=order.params))

@@ -1,0 +1,51 @@
+"""Beginning an actor again that was stopped or has crashed: from its last committed state, or from ``init``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+
+from theater.errors import NameTaken
+from theater.model.event import Event
+from theater.runtime.being import Being
+from theater.runtime.consequences import Consequences
+from theater.runtime.letter import Letter, encode_letter
+from theater.runtime.life import first_letter, restarted_by
+from theater.runtime.loading import INIT, RUN
+from theater.runtime.mailbox import Mailbox
+from theater.runtime.orders import Restart
+from theater.runtime.supervising import Supervising
+
+
+def begin_again(being: Being, mailbox: Mailbox, supervising: Supervising, restart: Restart) -> None:
+    """Let it live again. Nothing of it is running, and its lock is held; ``restart.done`` may hear ``NameTaken``."""
+    directory, name = being.surroundings.directory, being.record.name
+    if directory.named(name) != being.id and not directory.reserve_name(name):
+        restart.done(NameTaken(f"a living actor is called {being.record.name!r} by now; stop that first"))
+        return
+    is_fresh = restart.start == "init" or being.memory.state is None
+    being.become(replace(being.record, status="running"))
+    letters: list[Letter] = []
+
+    def bring(made: list[Event], brought: Consequences) -> None:
+        if restart.order is not None:
+            brought.drop(restart.order.actor, "duty", restart.order.key, required=False)
+        if is_fresh:
+            for old in mailbox.take_if(lambda letter: letter.export in (INIT, RUN)):  # it was stopped before it began
+                brought.drop(being.id, "mailbox", old.id, required=False)
+            letter = msgspec.structs.replace(first_letter(being.anatomy, made[0].header.seq), is_durable=True)
+            brought.put(being.id, "mailbox", letter.id, encode_letter(letter), once=True)
+            letters.append(letter)
+        supervising.restarted(made[0], "init" if is_fresh else "last-state", brought)
+        brought.after.append(lambda: being.surroundings.revive(being.id))
+        if restart.placed is not None:
+            brought.after.append(restart.placed)
+
+    being.appender.commit(
+        lambda failure, _: restart.done(failure), restarted_by(restart), record=being.record, bring=bring
+    )
+    if is_fresh:
+        being.memory.state = being.memory.state_seq = None
+        being.committed = None, None
+        mailbox.put_first(letters[0])
