@@ -101,6 +101,7 @@ def floor(actor: ActorRef, folder: Path, *, mode: str, steps: int) -> float:
         anatomy.facts,
         bindings=anatomy.bindings,
         tape=Playing((), end_seq=0),
+        message_id=letter.id,
         now_us=0,
         seed=bytes(32),
         resources=Resources(),

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from theater_sdk.messaging import ChannelOpening
+from theater_sdk.supervisor import ChildExit, EventBatch
+
 
 class Refuse(Exception):
     """Raise it to refuse a message, or in ``init`` to refuse to start.
@@ -56,3 +59,35 @@ class Actor:
         The reply to a send is dropped: there, ``None`` will do. ``NO_REPLY`` leaves a request open.
         """
         raise NotImplementedError
+
+    # What follows is for actors that need it: a component exports a handler if its sources have a method of the name.
+
+    def channel_opened(self, state: Any, channel: ChannelOpening) -> tuple[Any, Any]:  # noqa: ANN401 - any JSON
+        """Accept a channel: return the new state and what the opener gets to hear. Raise ``Refuse`` to refuse it.
+
+        The channel can be used in this very step. An actor that has none of these three methods takes no channels.
+        """
+        raise Refuse("this actor takes no channels")
+
+    def channel_message(self, state: Any, channel_id: str, body: Any) -> Any:  # noqa: ANN401 - any JSON
+        """Handle what the other side of a channel said: return the new state. ``Refuse`` leaves the channel open."""
+        raise Refuse("this actor does not listen on channels")
+
+    def channel_closed(self, state: Any, channel_id: str) -> Any:  # noqa: ANN401 - any JSON
+        """Take note that the other side closed a channel, or is gone: return the new state."""
+        return state
+
+    def child_exited(self, state: Any, exit: ChildExit) -> Any:  # noqa: A002, ANN401 - WIT's word for it; any JSON
+        """Take note that a child has ended and that the strategy has decided: return the new state."""
+        return state
+
+    def child_events(self, state: Any, batch: EventBatch) -> Any:  # noqa: ANN401 - any JSON
+        """Take note of events of a descendant (see ``subscribe``): return the new state."""
+        return state
+
+    def migrate(self, state: Any, from_digest: str) -> Any:  # noqa: ANN401 - any JSON
+        """Make this version's state out of that of an older component: return it.
+
+        What is raised leaves the older component in place. Without this method the state is taken as it is.
+        """
+        return state

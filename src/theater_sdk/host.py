@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
+from theater_sdk.failure import CallFailed
 from theater_sdk.text import encoded
 
 Level = Literal["trace", "debug", "info", "warn", "error"]
@@ -24,8 +26,18 @@ class Host(Protocol):
     def parent_id(self) -> str | None:
         """The id of the actor that spawned it."""
 
+    def self_component(self) -> str:
+        """The digest of the component that runs this step."""
+
     def shutdown(self, value: str | None) -> None:
         """End the actor when the step is committed."""
+
+    def call(self, interface: str, function: str, args: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of any WIT type
+        """Call a function of a capability, by its name and its arguments' names in WIT.
+
+        Values are plain: a record is a dict by WIT's names, a variant a pair of case and payload, an enum its name. An
+        error of the interface is raised as ``CallFailed``.
+        """
 
 
 _hosts: list[Host] = []
@@ -61,9 +73,22 @@ def parent_id() -> str | None:
     return _host().parent_id()
 
 
+def self_component() -> str:
+    """The digest of the actor's own component: with ``sha256:`` before it, what a child's manifest may name."""
+    return _host().self_component()
+
+
 def shutdown(value: Any = None) -> None:  # noqa: ANN401 - any JSON
     """End the actor, for good and without a fault, once this step is committed; ``value`` is what it leaves behind."""
     _host().shutdown(None if value is None else encoded(value, "the value given to shutdown()"))
+
+
+def call(interface: str, function: str, args: Mapping[str, Any], failure: type[CallFailed] = CallFailed) -> Any:  # noqa: ANN401 - of any WIT type
+    """Call a capability's function; what it refuses is raised as ``failure``."""
+    try:
+        return _host().call(interface, function, args)
+    except CallFailed as error:
+        raise failure(error.reason, error.detail, function=function) from None
 
 
 def _host() -> Host:

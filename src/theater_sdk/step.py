@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from theater_sdk.actor import NO_REPLY, Actor, Message
+from theater_sdk.messaging import ChannelOpening
+from theater_sdk.supervisor import EventBatch, chain_event, child_exit
 from theater_sdk.text import decoded, encoded
 
 _PAIR = 2
@@ -18,17 +22,64 @@ def step(  # the fields of a message, one by one, as the bindings have them
 ) -> tuple[str, str | None]:
     """Run ``handle`` of a new object; the new state, and the reply if there is one and somebody waits for it."""
     message = Message(id=id, sender=sender, expects_reply=expects_reply, body=decoded(body))
-    outcome: object = actor_class().handle(decoded(state), message)
-    name = f"{actor_class.__name__}.handle()"
+    return _pair(actor_class, "handle", actor_class().handle(decoded(state), message), keep=expects_reply)
+
+
+def channel_opened(
+    actor_class: type[Actor], state: str, *, id: str, peer: str | None, opening: str
+) -> tuple[str, str | None]:
+    """Run ``channel_opened`` of a new object; the new state, and what the opener is told."""
+    channel = ChannelOpening(id=id, peer=peer, opening=decoded(opening))
+    return _pair(actor_class, "channel_opened", actor_class().channel_opened(decoded(state), channel), keep=True)
+
+
+def channel_message(actor_class: type[Actor], state: str, *, id: str, body: str) -> str:
+    """Run ``channel_message`` of a new object; the new state."""
+    new_state = actor_class().channel_message(decoded(state), id, decoded(body))
+    return _state(actor_class, "channel_message", new_state)
+
+
+def channel_closed(actor_class: type[Actor], state: str, *, id: str) -> str:
+    """Run ``channel_closed``."""
+    return _state(actor_class, "channel_closed", actor_class().channel_closed(decoded(state), id))
+
+
+def child_exited(actor_class: type[Actor], state: str, *, exit: dict[str, Any]) -> str:  # noqa: A002 - as in WIT
+    """Run ``child_exited``; records are plain, as ``Host.call`` has them."""
+    return _state(actor_class, "child_exited", actor_class().child_exited(decoded(state), child_exit(exit)))
+
+
+def child_events(actor_class: type[Actor], state: str, *, batch: dict[str, Any]) -> str:
+    """Run ``child_events``."""
+    events = tuple(chain_event(each) for each in batch["events"])
+    heard = EventBatch(child=batch["child"], events=events, gap=batch["gap"])
+    return _state(actor_class, "child_events", actor_class().child_events(decoded(state), heard))
+
+
+def migrate(actor_class: type[Actor], state: str, *, from_digest: str) -> str:
+    """Run ``migrate``."""
+    return _state(actor_class, "migrate", actor_class().migrate(decoded(state), from_digest))
+
+
+def _pair(actor_class: type[Actor], method: str, outcome: object, *, keep: bool) -> tuple[str, str | None]:
+    """State and reply as texts; the reply only if it is to be kept."""
+    name = f"{actor_class.__name__}.{method}()"
     if not isinstance(outcome, tuple) or len(outcome) != _PAIR:
         raise TypeError(f"{name} returned {_described(outcome)}; it has to return two values: `return state, reply`")
     new_state, reply = outcome
     if new_state is NO_REPLY:
         raise TypeError(f"{name} returned NO_REPLY as the state: the state comes first, `return state, NO_REPLY`")
     text = encoded(new_state, f"the state that {name} returned")
-    if reply is NO_REPLY or not expects_reply:
+    if reply is NO_REPLY or not keep:
         return text, None
     return text, encoded(reply, f"the reply that {name} returned")
+
+
+def _state(actor_class: type[Actor], method: str, new_state: object) -> str:
+    name = f"{actor_class.__name__}.{method}()"
+    if new_state is None or new_state is NO_REPLY:  # None is JSON, but far more often a forgotten return
+        raise TypeError(f"{name} returned {new_state!r}; it has to return the new state: `return state`")
+    return encoded(new_state, f"the state that {name} returned")
 
 
 def _described(outcome: object) -> str:

@@ -6,17 +6,17 @@ as a string. Fuel, memory and the recording are not imitated: that is what ``the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from theater_sdk import host
+from theater_sdk import step as steps
 from theater_sdk.actor import NO_REPLY, Actor
 from theater_sdk.host import Level
-from theater_sdk.step import first_state, step
+from theater_sdk.rehearsed_host import ID, Call, RehearsedHost
 from theater_sdk.text import decoded, encoded
 
-ID = "0" * 32
-"""What ``self_id`` answers in a rehearsal."""
+__all__ = ["ID", "Call", "Rehearsal"]
 
 T = TypeVar("T")
 
@@ -31,14 +31,27 @@ class Rehearsal:
         assert counter.state == {"count": 42}
 
     What ``init`` and ``handle`` raise, ``Refuse`` too, is raised here; the state then stays as it was.
+
+    What the actor calls is in ``calls``, of a step that failed only what stands all the same. ``answers`` says what a
+    function answers, by its name: a value, a function of the call's arguments that returns one, or a ``CallFailed``.
+    Functions that wait for others (``request``, ``child_state`` …) need one; the rest do what they say::
+
+        relay = Rehearsal(Relay, answers={"whereis": "ab" * 16, "request": lambda to, body, **_: {"got": body}})
+        relay.answers["send"] = CallFailed("mailbox-full", 1000)
     """
 
-    def __init__(self, actor_class: type[Actor], params: Any = None, *, name: str = "rehearsal") -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        actor_class: type[Actor],
+        params: Any = None,  # noqa: ANN401 - any JSON
+        *,
+        name: str = "rehearsal",
+        answers: Mapping[str, Any] | None = None,
+    ) -> None:
         self._class = actor_class
-        self._host = _RehearsedHost(name)
-        self._messages = 0
+        self._host = RehearsedHost(name, dict(answers or {}))
         text = encoded({} if params is None else params, "params")
-        self._state = self._run(lambda: first_state(actor_class, text))
+        self._state = self._run(lambda: steps.first_state(actor_class, text))
 
     @property
     def state(self) -> Any:  # noqa: ANN401 - any JSON
@@ -49,6 +62,30 @@ class Rehearsal:
     def logged(self) -> list[tuple[Level, str]]:
         """What the actor logged so far, in steps that failed too: pairs of level and text."""
         return self._host.logged
+
+    @property
+    def answers(self) -> dict[str, Any]:
+        """What functions answer from now on; it can be changed."""
+        return self._host.answers
+
+    @property
+    def calls(self) -> list[Call]:
+        """What the actor called so far and what stands, without what only reads."""
+        return self._host.calls
+
+    def calls_of(self, function: str) -> list[Call]:
+        """Those of one function: ``calls_of("spawn")[0]["child"]["name"]``."""
+        return [call for call in self.calls if call.function == function]
+
+    @property
+    def sent(self) -> list[tuple[str, Any]]:
+        """What the actor sent so far: pairs of receiver and body."""
+        return [(call["to"], call["body"]) for call in self.calls_of("send")]
+
+    @property
+    def replies(self) -> dict[str, Any]:
+        """What the actor answered to requests that it had left open, by the request's id."""
+        return {call["id"]: call["body"] for call in self.calls_of("reply")}
 
     @property
     def is_stopped(self) -> bool:
@@ -64,50 +101,69 @@ class Rehearsal:
         """Handle a message for whose reply nobody waits."""
         self._handle(body, sender=sender, expects_reply=False)
 
+    def open_channel(self, opening: Any = None, *, peer: str | None = None) -> tuple[str, Any]:  # noqa: ANN401 - any JSON
+        """Ask for a channel as another actor would; its id, and what the actor replied."""
+        id = self._next_id()
+        text = encoded(opening, "the opening of a channel")
+        self._state, reply = self._run(
+            lambda: steps.channel_opened(self._class, self._state, id=id, peer=peer, opening=text)
+        )
+        return id, None if reply is None else decoded(reply)
+
+    def say(self, channel_id: str, body: Any) -> None:  # noqa: ANN401 - any JSON
+        """Say something on a channel as its other side would."""
+        text = encoded(body, "what is said on a channel")
+        self._state = self._run(lambda: steps.channel_message(self._class, self._state, id=channel_id, body=text))
+
+    def close_channel(self, channel_id: str) -> None:
+        """Close a channel as its other side would."""
+        self._state = self._run(lambda: steps.channel_closed(self._class, self._state, id=channel_id))
+
+    def end_child(self, child: str, reason: str = "crashed", detail: Any = "trap", *, restarted: bool = True) -> None:  # noqa: ANN401
+        """Tell the actor that a child has ended, and whether it is started again.
+
+        ``detail`` goes with the reason: the value of "normal", the text of "shutdown", why it "crashed".
+        """
+        payload = {"crashed": (detail, None), "normal": None if detail is None else encoded(detail, "a child's value")}
+        exit = {  # noqa: A001 - as in WIT
+            "child": child,
+            "name": "",
+            "reason": (reason, payload.get(reason, detail)),
+            "seq": 0,
+            "hash": "0" * 64,
+            "decision": ("restarted", [child]) if restarted else ("left", None),
+        }
+        self._state = self._run(lambda: steps.child_exited(self._class, self._state, exit=exit))
+
+    def migrate(self, state: Any, from_digest: str = "0" * 64) -> Any:  # noqa: ANN401 - any JSON
+        """Have the actor take over an older version's state; returns what it made of it, its state from now on."""
+        text = encoded(state, "the older state")
+        self._state = self._run(lambda: steps.migrate(self._class, text, from_digest=from_digest))
+        return self.state
+
     def _handle(self, body: Any, *, sender: str | None, expects_reply: bool) -> str | None:  # noqa: ANN401 - any JSON
-        if self.is_stopped:
-            raise RuntimeError("the actor called shutdown() in an earlier step: it gets no more messages")
-        self._messages += 1
-        id = f"{self._messages:032x}"
+        id = self._next_id()
         text = encoded(body, "the body of a message")
         self._state, reply = self._run(
-            lambda: step(self._class, self._state, id=id, sender=sender, expects_reply=expects_reply, body=text)
+            lambda: steps.step(self._class, self._state, id=id, sender=sender, expects_reply=expects_reply, body=text)
         )
+        is_answered = any(call["id"] == id for call in self.calls if call.function in ("reply", "cancel"))
+        if expects_reply and reply is None and not is_answered:
+            self._host.pending[id] = sender
         return reply
+
+    def _next_id(self) -> str:
+        if self.is_stopped:
+            raise RuntimeError("the actor called shutdown() in an earlier step: it gets no more messages")
+        return self._host.next_id()
 
     def _run(self, action: Callable[[], T]) -> T:
         host.enter(self._host)
+        has_succeeded = False
         try:
             outcome = action()
-        except BaseException:
-            self._host.ends_with_step = False
-            raise
+            has_succeeded = True
         finally:
             host.leave()
-        self._host.is_stopped = self._host.ends_with_step
+            self._host.end_step(has_succeeded=has_succeeded)
         return outcome
-
-
-class _RehearsedHost:
-    """Answers as the runtime would, and keeps what it was told."""
-
-    def __init__(self, name: str) -> None:
-        self.logged: list[tuple[Level, str]] = []
-        self.ends_with_step = False
-        self.is_stopped = False
-        self._name = name
-
-    def log(self, level: Level, text: str) -> None:
-        self.logged.append((level, text))
-
-    def self_id(self) -> str:
-        return ID
-
-    def self_name(self) -> str:
-        return self._name
-
-    def parent_id(self) -> str | None:
-        return None
-
-    def shutdown(self, value: str | None) -> None:
-        self.ends_with_step = True

@@ -1,6 +1,7 @@
 """A bare sandbox for built components: enough to see what a guest answers and prints, and nothing of Theater."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,16 +28,21 @@ class Ended:
 
 
 class Sandbox:
-    """One compiled component; each call gets an instance of its own unless it is to be kept."""
+    """One compiled component; each call gets an instance of its own unless it is to be kept.
 
-    def __init__(self, path: Path, folder: Path) -> None:
+    ``answers`` are host functions as ``interface.function``, in the shapes of the wasmtime package; others trap.
+    """
+
+    def __init__(self, path: Path, folder: Path, answers: Mapping[str, Callable[..., Any]] | None = None) -> None:
         config = wasmtime.Config()
         config.cache = True
         config.cranelift_opt_level = "none"
         self._engine = wasmtime.Engine(config)
         self._component = wasm.Component(self._engine, path.read_bytes())
         self._folder = folder
+        self._answers = answers or {}
         self.imports = tuple(self._component.type.imports(self._engine))
+        self.exports = tuple(self._component.type.exports(self._engine))
 
     def handle(self, body: object, *, expects_reply: bool = True, times: int = 1) -> Ended:
         """Handle one message (``times`` times in one instance; the last counts)."""
@@ -55,6 +61,10 @@ class Sandbox:
     def run(self, *arguments: str) -> Ended:
         """Run a command."""
         return self._run("wasi:cli/run@0.2.0", "run", (), 1, ("program", *arguments))
+
+    def call(self, interface: str, function: str, *args: object) -> Ended:
+        """Call any other export."""
+        return self._run(f"theater:actor/{interface}@0.1.0", function, args, 1)
 
     def _run(
         self, interface: str, function: str, args: tuple[Any, ...], times: int, arguments: tuple[str, ...] = ()
@@ -91,7 +101,24 @@ class Sandbox:
                 runtime.add_func("parent", lambda _: None)
                 runtime.add_func("component", lambda _: "cd" * 32)
                 runtime.add_func("shutdown", lambda _, value: logged.append(("shutdown", value)))
+        for interface in ("messaging", "supervisor", "timing"):
+            name = f"theater:actor/{interface}@0.1.0"
+            if name in self.imports:
+                imported = self._component.type.imports(self._engine)[name].ty
+                assert isinstance(imported, wasm.ComponentInstanceType)
+                with linker.root() as root, root.add_instance(name) as instance:
+                    for function, item in imported.exports(self._engine).items():
+                        if isinstance(item.ty, wasm.FuncType):
+                            instance.add_func(function, self._answer(f"{interface}.{function}"))
         return linker
+
+    def _answer(self, function: str) -> Callable[..., Any]:
+        def answer(_: object, *args: object) -> object:
+            if function not in self._answers:
+                raise LookupError(f"{function} was called")
+            return self._answers[function](*args)
+
+        return answer
 
 
 def _ended(answer: object) -> dict[str, Any]:

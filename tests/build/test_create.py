@@ -14,6 +14,15 @@ from theater.model.manifest import parse_manifest
 
 FILES = {
     "counter": ["actor.py", "theater.toml", "README.md", ".gitignore", "pytest.ini", "tests/test_actor.py"],
+    "supervisor": [
+        "actor.py",
+        "worker.py",
+        "theater.toml",
+        "README.md",
+        ".gitignore",
+        "pytest.ini",
+        "tests/test_actor.py",
+    ],
     "command": ["main.py", "theater.toml", "README.md", ".gitignore", "pytest.ini", "tests/test_main.py"],
 }
 
@@ -24,11 +33,18 @@ def test_a_project_has_its_files_with_its_name_in_them(tmp_path: Path, template:
 
     assert [path.relative_to(tmp_path / "my-actor").as_posix() for path in files] == FILES[template]
     assert all(path.is_file() and "{{" not in path.read_text() for path in files)
-    assert tomllib.loads(files[1].read_text())["name"] == "my-actor"
-    assert "my-actor" in files[2].read_text()
+    assert tomllib.loads((tmp_path / "my-actor" / "theater.toml").read_text())["name"] == "my-actor"
+    assert "my-actor" in (tmp_path / "my-actor" / "README.md").read_text()
 
 
-@pytest.mark.parametrize(("template", "source"), [("counter", Source.PYTHON_ACTOR), ("command", Source.PYTHON_COMMAND)])
+@pytest.mark.parametrize(
+    ("template", "source"),
+    [
+        ("counter", Source.PYTHON_ACTOR),
+        ("command", Source.PYTHON_COMMAND),
+        ("supervisor", Source.PYTHON_ACTOR),
+    ],
+)
 def test_what_was_created_can_be_built(tmp_path: Path, template: str, source: Source) -> None:
     create_project(tmp_path, "a", template=template)
 
@@ -50,7 +66,7 @@ def test_a_bad_name_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_an_unknown_template_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="counter, command"):
+    with pytest.raises(InvalidInput, match="counter, command, supervisor"):
         create_project(tmp_path, "a", template="../counter")
 
 

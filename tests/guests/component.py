@@ -192,11 +192,21 @@ HANDLE = """(func (export "handle")
 
 
 def actor(
-    *, handle: str, init: str = '(call $started @"{}")', more: str = "", imports: Sequence[Import] = (), pages: int = 2
+    *,
+    handle: str,
+    init: str = '(call $started @"{}")',
+    more: str = "",
+    imports: Sequence[Import] = (),
+    exports: str = "",
+    pages: int = 2,
 ) -> str:
-    """The text of an actor component. ``more``: further definitions of its core module, a start function for one."""
+    """The text of an actor component.
+
+    ``more``: further definitions of its core module, a start function for one. ``exports``: those of the component
+    beside ``init`` and ``handle``.
+    """
     functions = "\n  ".join((INIT.format(init=init), HANDLE.format(handle=handle), more))
-    return _component(functions, before=TYPES_IMPORT, after=ACTOR_EXPORT, imports=imports, pages=pages)
+    return _component(functions, before=TYPES_IMPORT, after=ACTOR_EXPORT + exports, imports=imports, pages=pages)
 
 
 def command(run: str, *, more: str = "", imports: Sequence[Import] = (), version: str = "0.2.0") -> str:
@@ -211,7 +221,7 @@ def command(run: str, *, more: str = "", imports: Sequence[Import] = (), version
 
 
 def _component(functions: str, *, before: str, after: str, imports: Sequence[Import], pages: int) -> str:
-    functions, data, heap = _place_literals(functions)
+    functions, data, heap = place_literals(functions)
     storage = STORAGE.format(pages=pages, heap=heap)
     core_imports = "".join(f'\n  (import "host" "{each.name}" (func ${each.name} {each.core}))' for each in imports)
     lowered = " ".join(f'(export "{each.name}" (func $lowered-{each.name}))' for each in imports)
@@ -249,7 +259,7 @@ def _lowerings(imports: Sequence[Import]) -> str:
     )
 
 
-def _place_literals(text: str) -> tuple[str, str, int]:
+def place_literals(text: str) -> tuple[str, str, int]:
     """Put constant strings into memory: the text with their places in it, the data segments, and where they end."""
     places: dict[str, tuple[int, int]] = {}
     end = LITERALS_AT

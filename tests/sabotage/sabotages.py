@@ -55,8 +55,8 @@ SABOTAGES = (
     Sabotage(
         "a grant is widened to the ceiling",
         "capabilities/timing.py",
-        "return TimingGrant(min(self.sleep_ms, ceiling.sleep_ms))",
-        "return TimingGrant(max(self.sleep_ms, ceiling.sleep_ms))",
+        "sleep_ms=min(self.sleep_ms, ceiling.sleep_ms),",
+        "sleep_ms=max(self.sleep_ms, ceiling.sleep_ms),",
         ("tests/capabilities/test_grants.py",),
     ),
     Sabotage(
@@ -82,9 +82,9 @@ SABOTAGES = (
     ),
     Sabotage(
         "what a failed step asked for happens all the same",
-        "runtime/actor.py",
-        'shutdown = context.has_shutdown and outcome.kind == "state"',
-        "shutdown = context.has_shutdown",
+        "runtime/performer.py",
+        'shutdown = step.boundary.context.has_shutdown and outcome.kind == "state"',
+        "shutdown = step.boundary.context.has_shutdown",
         (f"{RUNTIME}/test_steps.py::test_what_a_step_asked_for_does_not_happen_when_it_refuses",),
     ),
     Sabotage(
@@ -110,14 +110,14 @@ SABOTAGES = (
     ),
     Sabotage(
         "an append does not look at the head",
-        "store/writer.py",
-        "if chain.head != batch.expected:",
+        "store/plan.py",
+        "if head != part.expected:",
         "if False:",
         ("tests/store/test_contract.py",),
     ),
     Sabotage(
         "a state that could not be recorded is shown",
-        "runtime/actor.py",
+        "runtime/performer.py",
         "if outcome.changed and failure is None:",
         "if outcome.changed:",
         (f"{RUNTIME}/test_steps.py::test_a_full_disk_in_mid_step_is_the_askers_error_and_the_state_does_not_advance",),

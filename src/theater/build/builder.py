@@ -12,7 +12,7 @@ from theater.build.project import Project, Source
 from theater.build.python import build_python, compiler_version, read_guest_files
 from theater.build.sources import read_sources
 from theater.build.wat import Assemble, build_wat
-from theater.build.world import actor_world, command_world, read_interfaces
+from theater.build.world import actor_world, command_world, find_handlers, read_interfaces
 from theater.errors import BuildFailed
 from theater.model.ids import Digest
 
@@ -63,7 +63,9 @@ def _recipe(project: Project, assemble: Assemble) -> _Recipe:
             text = (project.folder / project.source.value).read_bytes()
             return _Recipe({"actor.wat": text}, lambda: build_wat("actor.wat", text, assemble))
         case Source.PYTHON_ACTOR:
-            return _python_recipe(project, "theater_guest", actor_world(project.capabilities, read_interfaces()))
+            handlers = find_handlers(read_sources(project.folder))
+            world = actor_world(project.capabilities, read_interfaces(), handlers)
+            return _python_recipe(project, "theater_guest", world)
         case Source.PYTHON_COMMAND:
             return _python_recipe(project, "theater_command", command_world(project.capabilities, read_interfaces()))
 

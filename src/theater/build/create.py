@@ -9,7 +9,7 @@ from pathlib import Path
 from theater.errors import InvalidInput, NameTaken
 from theater.model.manifest import is_name
 
-TEMPLATES = ("counter", "command")
+TEMPLATES = ("counter", "command", "supervisor")
 
 _PLACEHOLDER = "{{name}}"
 
@@ -53,5 +53,5 @@ def _read(folder: Traversable) -> dict[str, str]:
 
 
 def _reading_order(path: str) -> tuple[int, str]:
-    order = ("actor.py", "main.py", "theater.toml", "README.md")
+    order = ("actor.py", "worker.py", "main.py", "theater.toml", "README.md")
     return (order.index(path) if path in order else len(order), path)

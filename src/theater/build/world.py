@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Mapping
 from importlib import resources
 
 VERSION = "0.1.0"
 WORLD = "program"
 
-NOT_IMPORTED = frozenset({"timing"})
-"""Interfaces of which hosts may answer a part only, as this version does. A toolchain that imports an interface imports
-the whole of it, used or not; Python's own ``time`` and ``datetime`` go through WASI and need none of this."""
+HANDLERS = {
+    "channel-handlers": ("channel_opened", "channel_message", "channel_closed"),
+    "supervisor-handlers": ("child_exited",),
+    "event-handlers": ("child_events",),
+    "upgrade": ("migrate",),
+}
+"""Interfaces that an actor may export, each with the methods of a Python class that mean it."""
 
 COMMAND_WIT = "package wasi:cli@0.2.0;\n\ninterface run {\n    run: func() -> result;\n}\n"
 
@@ -21,14 +26,44 @@ def read_interfaces() -> dict[str, bytes]:
     return {item.name: item.read_bytes() for item in folder.iterdir() if item.name.endswith(".wit")}
 
 
-def actor_world(capabilities: Iterable[str], interfaces: Mapping[str, bytes]) -> dict[str, bytes]:
-    """WIT files, by path, for an actor with these capabilities; ``runtime`` is always there.
+def actor_world(
+    capabilities: Iterable[str], interfaces: Mapping[str, bytes], handlers: Iterable[str] = ()
+) -> dict[str, bytes]:
+    """WIT files, by path, for an actor with these capabilities and handlers; ``runtime`` is always there.
 
     A capability without an interface of its name needs no import (``wasi``), or is none: whoever reads the whole
     manifest says so.
     """
     imports = _imports({"runtime", *capabilities}, interfaces)
-    return _world([*imports, f"export theater:actor/actor@{VERSION};"], interfaces)
+    exports = [f"export theater:actor/{name}@{VERSION};" for name in ("actor", *sorted(handlers))]
+    return _world([*imports, *exports], interfaces)
+
+
+def find_handlers(sources: Mapping[str, bytes]) -> tuple[str, ...]:
+    """The interfaces whose methods are defined by a class in these Python sources, whichever class of them that is.
+
+    The class that counts may inherit them from another module, and only running it would tell. One too many does no
+    harm: the methods that an actor does not define itself do nothing, or refuse.
+    """
+    defined: set[str] = set()
+    for name, data in sources.items():
+        if name.endswith(".py"):
+            defined |= _methods(data)
+    return tuple(name for name, methods in HANDLERS.items() if not defined.isdisjoint(methods))
+
+
+def _methods(data: bytes) -> set[str]:
+    try:
+        tree = ast.parse(data)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # whoever compiles it says so, with its place
+        return set()
+    return {
+        item.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for item in node.body
+        if isinstance(item, ast.FunctionDef)
+    }
 
 
 def command_world(capabilities: Iterable[str], interfaces: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -38,7 +73,7 @@ def command_world(capabilities: Iterable[str], interfaces: Mapping[str, bytes]) 
 
 
 def _imports(capabilities: set[str], interfaces: Mapping[str, bytes]) -> list[str]:
-    wanted = sorted(name for name in capabilities - NOT_IMPORTED if f"{name}.wit" in interfaces)
+    wanted = sorted(name for name in capabilities if f"{name}.wit" in interfaces)
     return [f"import theater:actor/{name}@{VERSION};" for name in wanted]
 
 

@@ -4,10 +4,11 @@ import gc
 import os
 import random
 import sys
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import actor as user_module
+import theater_calls
 import theater_imports
 import theater_library
 import theater_traceback
@@ -17,9 +18,9 @@ from wit_world.imports import runtime
 from wit_world.imports.types import Message, Outcome
 
 import theater_sdk.host
+from theater_sdk import step
 from theater_sdk.actor import Actor as UserActor
 from theater_sdk.actor import Refuse
-from theater_sdk.step import first_state, step
 
 # When an instance starts, its runtime seeds ``random``, with 2,496 bytes that a kept instance does not draw again, so
 # that the steps of fresh and of kept instances would draw different ones. Each step seeds it itself, in ``_guarded``.
@@ -27,7 +28,8 @@ SEED = random.seed
 random.seed = lambda *_arguments, **_keywords: None
 
 APP = user_module.__file__.rpartition("/")[0]
-OWN_FILES = ("/theater_guest.py", "/theater_sdk/host.py", "/theater_sdk/step.py", "/theater_sdk/text.py")
+OWN_FILES = ("/theater_guest.py", "/theater_calls.py")
+OWN_FILES += tuple(f"/theater_sdk/{name}.py" for name in ("host", "step", "text", "messaging", "supervisor", "timing"))
 OWN_FILES += ("/json/__init__.py", "/json/encoder.py")
 T = TypeVar("T")
 LEVELS = {
@@ -60,19 +62,28 @@ class Host:
     def parent_id(self) -> str | None:
         return runtime.parent()
 
+    def self_component(self) -> str:
+        return runtime.component()
+
     def shutdown(self, value: str | None) -> None:
-        runtime.shutdown(value)
+        try:
+            runtime.shutdown(value)
+        except Err as error:
+            raise theater_calls.failure(error) from None
+
+    def call(self, interface: str, function: str, args: Mapping[str, Any]) -> object:
+        return theater_calls.call(interface, function, args)
 
 
 class Actor(wit_world.exports.Actor):
     """What the component exports."""
 
     def init(self, params: str) -> str:
-        return _guarded(lambda: first_state(USER_CLASS, params))
+        return _guarded(lambda: step.first_state(USER_CLASS, params))
 
     def handle(self, state: str, message: Message) -> Outcome:
         state, reply = _guarded(
-            lambda: step(
+            lambda: step.step(
                 USER_CLASS,
                 state,
                 id=message.id,
@@ -82,6 +93,47 @@ class Actor(wit_world.exports.Actor):
             )
         )
         return Outcome(state, reply)
+
+
+# The bindings have a class for each interface that this component exports: see the world that it is built for.
+
+if hasattr(wit_world.exports, "ChannelHandlers"):
+
+    class ChannelHandlers(wit_world.exports.ChannelHandlers):
+        def opened(self, state: str, channel: object) -> Outcome:
+            new_state, reply = _guarded(
+                lambda: step.channel_opened(
+                    USER_CLASS, state, id=channel.id, peer=channel.peer, opening=channel.opening
+                )
+            )
+            return Outcome(new_state, reply)
+
+        def message(self, state: str, channel: str, body: str) -> str:
+            return _guarded(lambda: step.channel_message(USER_CLASS, state, id=channel, body=body))
+
+        def closed(self, state: str, channel: str) -> str:
+            return _guarded(lambda: step.channel_closed(USER_CLASS, state, id=channel))
+
+
+if hasattr(wit_world.exports, "SupervisorHandlers"):
+
+    class SupervisorHandlers(wit_world.exports.SupervisorHandlers):
+        def child_exited(self, state: str, exit: object) -> str:  # noqa: A002 - WIT's word for it
+            return _guarded(lambda: step.child_exited(USER_CLASS, state, exit=theater_calls.plain(exit)))
+
+
+if hasattr(wit_world.exports, "EventHandlers"):
+
+    class EventHandlers(wit_world.exports.EventHandlers):
+        def child_events(self, state: str, batch: object) -> str:
+            return _guarded(lambda: step.child_events(USER_CLASS, state, batch=theater_calls.plain(batch)))
+
+
+if hasattr(wit_world.exports, "Upgrade"):
+
+    class Upgrade(wit_world.exports.Upgrade):
+        def migrate(self, state: str, from_digest: str) -> str:
+            return _guarded(lambda: step.migrate(USER_CLASS, state, from_digest=from_digest))
 
 
 def _guarded(run: Callable[[], T]) -> T:
