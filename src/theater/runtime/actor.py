@@ -387,6 +387,9 @@ class Actor:
         error = being.not_running(self.status, "did not get to this message")
         waiting: list[Letter | Deferred] = [*self._mailbox.take_requests(), *being.holdings.all_deferred()]
         being.holdings.deferred = None
+        card = being.surroundings.directory.card(being.id)
+        if card is not None:
+            card.deferred = 0
         refuse(being.surroundings, brought, told, by=being.id, waiting=waiting, error=error)
         close_all(being.surroundings, brought, told, being.id)
         self.supervising.ended(closing, reason, brought)

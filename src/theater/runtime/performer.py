@@ -333,8 +333,8 @@ class Performer:
 
             def bring(made: list[Event], brought: Consequences) -> None:
                 self._settle(step, outcome, made[0], brought, told)
-                reason = exit_reason(step.letter, outcome, shutdown=shutdown, value=step.boundary.context.value)
                 if status not in LIVING and before.status in LIVING:
+                    reason = exit_reason(step.letter, outcome, shutdown=shutdown, value=step.boundary.context.value)
                     self._stage.end(made[-1], reason, brought, told)
 
             def heard(failure: StoreError | None, made: list[Event]) -> None:
@@ -382,11 +382,13 @@ class Performer:
         elif letter.expects_reply or letter.sender is None:
             settling.answer(letter, answer)
         step.neighbours.give_back()
-        for request_id in self._being.holdings.take_expired(self._being.surroundings.node.clock.now_us()):
-            brought.drop(actor, "deferred", request_id, required=False)
-        self._count_deferred()
+        if self._being.holdings.deferred is not None:
+            self._look_through_deferred(brought)
 
-    def _count_deferred(self) -> None:
+    def _look_through_deferred(self, brought: Consequences) -> None:
+        """Forget the requests that nobody waits for any more, and let others see how many are left."""
+        for request_id in self._being.holdings.take_expired(self._being.surroundings.node.clock.now_us()):
+            brought.drop(self._being.id, "deferred", request_id, required=False)
         card = self._being.surroundings.directory.card(self._being.record.id)
         if card is not None:
             card.deferred = len(self._being.holdings.all_deferred())

@@ -55,15 +55,14 @@ class Settling:
     """One closed step of one actor, on its way to the store. Used under the actor's lock."""
 
     __slots__ = (
+        "_orders",
         "actor",
         "being",
         "brought",
-        "cause",
         "closing",
         "holdings",
         "letter",
         "neighbours",
-        "orders",
         "supervising",
         "surroundings",
         "told",
@@ -90,8 +89,19 @@ class Settling:
         self.actor = being.id
         self.surroundings = being.surroundings
         self.holdings = being.holdings
-        self.orders = Orders(closing)
-        self.cause = Cause(actor=being.id, seq=closing.header.seq, hash=closing.hash)
+        self._orders: Orders | None = None
+
+    @property
+    def orders(self) -> Orders:
+        """Makes the orders that follow from this step."""
+        if self._orders is None:
+            self._orders = Orders(self.closing)
+        return self._orders
+
+    @property
+    def cause(self) -> Cause:
+        """What a message says that this step sends."""
+        return Cause(actor=self.actor, seq=self.closing.header.seq, hash=self.closing.hash)
 
     @property
     def receipt(self) -> Head:

@@ -6,12 +6,13 @@ import heapq
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 
 from theater.runtime.mishap import report
 
-_POOL_BYTES = 4096  # one system call serves 80 steps
+_SLOT_BYTES = 32  # the seed of a step; a salt takes half of one
+_POOL_BYTES = 8192  # one system call serves 50 steps
 _SWEEP_MIN = 64  # cancelled timers, before it is worth looking for them
 
 
@@ -100,29 +101,27 @@ class SystemClock:
         return min(1.0, max(0, self._heap[0][0] - self.now_us()) / 1e6) if self._heap else None
 
 
-class _Pool(threading.local):
-    data = b""
-    at = 0
-
-
 class SystemEntropy:
-    """The operating system's random bytes, fetched in larger pieces; each thread has its own.
+    """The operating system's random bytes, fetched in larger pieces and given out in slots of 32.
 
-    One pool for all would need a lock, and a thread that loses the interpreter while it holds one makes all others
-    queue behind it: with a dozen threads that cost half of everything.
+    A slot is taken by one step of a counter, which no other thread can come between. A lock would make all threads
+    queue behind one that loses the interpreter while it holds it: with a dozen of them that cost half of everything.
     """
 
     def __init__(self) -> None:
-        self._pool = _Pool()
+        self._pool = _fresh_pool()
 
     def take(self, size_bytes: int) -> bytes:
         """Fresh random bytes; none is handed out twice."""
-        if size_bytes > _POOL_BYTES:
+        if size_bytes > _SLOT_BYTES:
             return os.urandom(size_bytes)
-        pool = self._pool
-        if pool.at + size_bytes > len(pool.data):
-            pool.data = os.urandom(_POOL_BYTES)
-            pool.at = 0
-        start = pool.at
-        pool.at += size_bytes
-        return pool.data[start : pool.at]
+        while True:
+            data, slots = self._pool
+            start = next(slots)
+            if start < _POOL_BYTES:
+                return data[start : start + size_bytes]
+            self._pool = _fresh_pool()  # two threads may come to it at once: one piece is then never given out
+
+
+def _fresh_pool() -> tuple[bytes, Iterator[int]]:
+    return os.urandom(_POOL_BYTES), count(step=_SLOT_BYTES)
