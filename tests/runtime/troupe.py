@@ -66,7 +66,9 @@ class Troupe:
     def root(self, text: str, name: str, *, params: str | None = None) -> Actor:
         """A root actor of this manifest."""
         manifest = parse_manifest(text, params=params)
-        return self.stage.spawn(Source(manifest, self.stage.folder), name=name, allowed=("messaging", "timing"))
+        return self.stage.spawn(
+            Source(manifest, self.stage.folder), name=name, allowed=("messaging", "supervisor", "timing")
+        )
 
     def boss(self, supervision: str = "intensity = 5", name: str = "boss", **kind: object) -> Actor:
         """A root actor that supervises, and logs what it hears of its children."""
@@ -135,7 +137,7 @@ class Troupe:
 
     def find(self, actor: str) -> Actor:
         """One of them, by name or id."""
-        return self.stage.actor(actor, allowed=("messaging", "timing"))
+        return self.stage.actor(actor, allowed=("messaging", "supervisor", "timing"))
 
     def rest(self) -> None:
         """Wait until nobody does anything any more."""

@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 
 from theater.capabilities.moment import datetime_of
+from theater.capabilities.supervisor_grant import NAME as SUPERVISOR
+from theater.capabilities.supervisor_grant import SupervisorGrant
 from theater.errors import InvalidComponent, InvalidInput, NotFound
 from theater.model.actor_system import ChildFacts, Problem
 from theater.model.child_spec import ChildSpec
@@ -25,6 +27,8 @@ from theater.runtime.history import state_at
 from theater.runtime.holdings import decode_child
 from theater.runtime.orders import Order
 from theater.runtime.sources import component_of, read_source
+
+MANIFEST = "theater.toml"
 
 DESCENDANTS_MAX = 1_000
 """In one tree, its root left out: what one root actor may bring about."""
@@ -46,10 +50,15 @@ class Offspring:
     # -- spawning
 
     def read(self, directory: str) -> ChildOrder | Problem:
-        """The order for the child in a directory."""
+        """The order for the child in a directory. What it reads is inside the granted ones, whatever links say."""
         node = self._being.surroundings.node
+        manifest = Path(directory) / MANIFEST
         try:
-            source = read_source(Path(directory) / "theater.toml")
+            if not self._may_read(manifest):
+                return ("denied", f"{directory} leads out of the directories of the grant")
+            source = read_source(manifest)
+            if not self._may_read(manifest.parent / source.manifest.component):
+                return ("denied", f"the component of {directory} is outside the directories of the grant")
             component = component_of(source, node.blobs, node.engine.assemble)
         except NotFound as error:
             return ("component-not-found", error.message)
@@ -60,6 +69,12 @@ class Offspring:
         except OSError as error:
             return ("other", f"unreadable: {directory}: {error.strerror}")
         return ChildOrder(manifest=source.manifest.text, component=component)
+
+    def _may_read(self, file: Path) -> bool:
+        grant = self._being.anatomy.grants.get(SUPERVISOR)
+        assert isinstance(grant, SupervisorGrant)  # or this function would not be linked
+        found = file.resolve()
+        return any(found.is_relative_to(Path(root).resolve()) for root in grant.directories)
 
     def check(self, child: ActorId, order: ChildOrder) -> Problem | None:
         """Check everything about a child, and keep its name until the step ends."""
