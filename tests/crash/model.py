@@ -90,11 +90,9 @@ class Model:
                 figure.status = "stopped"
 
     def restart(self, name: str) -> None:
-        """It begins again from its last state, and so do its children."""
-        self.figures[name].status = "running"
+        """It begins again from its last state, and so do its children: those that live are stopped before."""
         for figure in self._with_children(name):
-            if not figure.is_living:
-                figure.status = "running"
+            figure.status = "running"
         for figure in self._with_children(name):
             self._run(figure)
 

@@ -44,9 +44,11 @@ def troupe(workshop: Workshop, tmp_path: Path, hitch: Hitch) -> Iterator[Troupe]
 def test_who_consumed_what_was_never_sent_comes_back_from_the_store(troupe: Troupe, hitch: Hitch) -> None:
     anna, bert, carl = (troupe.player(name) for name in ("anna", "bert", "carl"))
     bert.request(puppet.log("before") + puppet.reply("ok"))
+    troupe.rest()
     heads = [actor.head for actor in (bert, carl)]
     passing_on = puppet.log("x") + puppet.send(carl.id, puppet.log("xx"))
 
+    troupe.rest()  # so that what is held back is what is done now
     with hitch.held():
         asked = anna.start_request(f'"{puppet.send(bert.id, passing_on) + puppet.reply("ok")}"')
         assert hitch.arrived.wait(10.0)
@@ -71,6 +73,7 @@ def test_a_child_whose_birth_never_was_is_not_found(troupe: Troupe, hitch: Hitch
     anna = troupe.player("anna", handlers=("supervisor",))
     program = puppet.spawn(puppet.child(troupe.manifest("kurt"))) + puppet.reply(puppet.FULL_ANSWER)
 
+    troupe.rest()  # so that what is held back is what is done now
     with hitch.held():
         asked = anna.start_request(f'"{program}"')
         assert hitch.arrived.wait(10.0)
@@ -91,6 +94,7 @@ def test_a_request_that_was_never_made_is_not_answered(troupe: Troupe, hitch: Hi
     seq = bert.head.seq
     asking = puppet.request(bert.id, puppet.log("x") + puppet.reply("ok")) + puppet.reply(puppet.ANSWER)
 
+    troupe.rest()  # so that what is held back is what is done now
     with hitch.held():
         asked = anna.start_request(f'"{asking}"')
         assert hitch.arrived.wait(10.0)
@@ -122,6 +126,7 @@ def _wait_ahead(troupe: Troupe, name: str, seq: int) -> None:
 def test_an_end_that_never_was_keeps_nobody_from_being_reached(troupe: Troupe, hitch: Hitch) -> None:
     anna, bert = troupe.player("anna"), troupe.player("bert")
 
+    troupe.rest()  # so that what is held back is what is done now
     with hitch.held():
         asked = bert.start_request(f'"{puppet.trap()}"')
         assert hitch.arrived.wait(10.0)
