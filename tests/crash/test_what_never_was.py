@@ -3,42 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from tests.crash.hitch import Hitch
 from tests.guests import puppet
-from tests.runtime.stage import Gate, Stage, Workshop
 from tests.runtime.troupe import Troupe
 from theater.errors import StoreError
-from theater.store.faults import FaultPoint
-
-
-class Hitch(Gate):
-    """A gate that fills the disk for one transaction: the one that is held back when this is asked for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fails_once = threading.Event()
-
-    def __call__(self, point: FaultPoint) -> None:
-        super().__call__(point)
-        if point == "before-commit" and self.fails_once.is_set():
-            self.fails_once.clear()
-            raise OSError(28, "No space left on device")
-
-
-@pytest.fixture
-def hitch() -> Hitch:
-    return Hitch()
-
-
-@pytest.fixture
-def troupe(workshop: Workshop, tmp_path: Path, hitch: Hitch) -> Iterator[Troupe]:
-    with Stage(workshop, tmp_path, fault=hitch, workers=2) as stage:
-        yield Troupe(stage)
 
 
 def test_who_consumed_what_was_never_sent_comes_back_from_the_store(troupe: Troupe, hitch: Hitch) -> None:

@@ -34,7 +34,7 @@ LOOK_S = 0.002
 CALM_LOOKS = 3
 PATIENCE_S = 40.0  # longer than anybody waits for an answer
 TRIES = 5
-UNFINISHED: tuple[Space, ...] = ("mailbox", "signal", "duty", "deferred")
+UNFINISHED: tuple[Space, ...] = ("mailbox", "signal", "duty", "deferred", "answer")
 
 
 def say(**what: object) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.guests import wat
 from tests.runtime.guests import CHATTY, DIG, DREAM
 from tests.runtime.stage import Stage, Workshop
 from tests.runtime.test_resuming import woken
@@ -103,20 +102,36 @@ def test_killed_while_a_step_computes_after_it_logged(workshop: Workshop, tmp_pa
 
 @pytest.mark.slow
 def test_killed_twice_in_one_step_it_is_not_run_a_third_time(workshop: Workshop, tmp_path: Path) -> None:
-    path = manifest(workshop, tmp_path, wat.SLEEPER, "[capabilities.timing]\n")
-
-    assert live(workshop, tmp_path, manifest=path, bodies=['{"ms":5}']) == ["ack init", "hit wait"]
-    assert live(workshop, tmp_path, seed=1) == ["hit wait"]
+    path = manifest(workshop, tmp_path, DIG, "[limits]\nfuel = 1000000000000000\ndeadline = '60s'\n")
+    point = {"point": "after-commit", "nth": 1, "real_clock": True}
+    assert (
+        live(workshop, tmp_path, manifest=path, bodies=['"first"'], behind_init=True, **point)[-1] == "hit after-commit"
+    )
+    assert live(workshop, tmp_path, seed=1, **point) == ["hit after-commit"]  # the mark is there, and it runs again
 
     with Stage(workshop, tmp_path) as stage:
         actor = woken(stage)
         (crashed,) = actor.payloads("crashed")
         assert isinstance(crashed, CrashedPayload)
         assert crashed.reason == "host-died"
-        assert actor.kinds()[-5:] == ["message", "log", "intent", "resumed", "crashed"]
-        assert (actor.status, actor.state) == ("crashed", "{}")
+        assert actor.kinds()[-3:] == ["log", "resumed", "crashed"]
+        assert actor.status == "crashed"
         report = actor.verify()
         assert (report.ok, report.unreproducible) == (True, 1)
+
+
+@pytest.mark.slow
+def test_killed_any_number_of_times_while_a_step_waits_it_goes_on(workshop: Workshop, tmp_path: Path) -> None:
+    path = manifest(workshop, tmp_path, DREAM, "[capabilities.timing]\n")
+    assert live(workshop, tmp_path, manifest=path, bodies=["1"]) == ["ack init", "hit wait"]
+    for seed in (1, 2, 3):
+        assert live(workshop, tmp_path, seed=seed) == ["hit wait"]
+
+    with Stage(workshop, tmp_path) as stage:
+        actor = woken(stage)
+        assert (actor.status, actor.state) == ("running", "1")
+        assert actor.kinds().count("resumed") == 4
+        assert actor.verify().ok
 
 
 @pytest.mark.slow

@@ -124,6 +124,7 @@ def test_a_child_that_was_waited_for_stands_when_the_step_fails(company: Troupe,
     assert (company.find("job").status, company.find("job").state) == ("stopped", '"lived"')
 
 
+@pytest.mark.slow
 def test_who_waits_for_a_child_goes_on_waiting_when_the_node_is_restarted(company: Troupe) -> None:
     boss = company.boss()
     order = puppet.child(company.manifest("job"))

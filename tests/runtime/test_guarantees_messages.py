@@ -109,7 +109,7 @@ def test_requests_that_wait_or_were_deferred_are_answered_when_their_actor_ends(
 
     stopping = bert.start_stop() if how == "stop" else None
     company.stage.clock.advance(1)
-    if "T" in ends.get(how, ""):
+    if how in ("crash", "restart"):
         with pytest.raises(Crashed):
             last.result()
     else:
@@ -156,7 +156,8 @@ def test_a_wait_ends_at_its_own_time_or_when_the_step_has_waited_enough(
     company.rest()
 
     assert tokens(company, "bert") == ["handled"]  # whose answer is for nobody
-    assert not company.stage.runtime.store.entries(anna.id, "answer")
+    if problem == "timeout":
+        assert not company.stage.runtime.store.entries(anna.id, "answer")
     assert anna.request(asking(bert.id, puppet.reply("in time"))) == '"in time"'
 
 
@@ -181,8 +182,9 @@ def test_a_deferred_request_can_be_refused(company: Troupe) -> None:
     bert.request(puppet.cancel(puppet.FIRST, "not today") + puppet.drop_first())
 
     assert asked.result().text == '"err:refused:not today"'
-    assert bert.request(puppet.outstanding() + puppet.reply(ANSWER)) != asked  # its own request alone waits
-    assert anna.status == "running"
+    company.rest()
+    assert tokens(company, "bert") == []
+    assert not company.stage.runtime.store.entries(bert.id, "deferred")
 
 
 def test_an_answer_that_was_given_in_a_step_that_failed_was_not_given(company: Troupe) -> None:
@@ -199,6 +201,7 @@ def test_an_answer_that_was_given_in_a_step_that_failed_was_not_given(company: T
     assert asked.result().text == '"\\"right\\""'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["in the mailbox", "deferred", "answered while nobody runs"])
 def test_a_request_between_actors_survives_a_restart_of_the_node(company: Troupe, when: str) -> None:
     anna, bert = company.player("anna"), company.player("bert")

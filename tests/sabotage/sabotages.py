@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 
 RUNTIME = "tests/runtime"
+AT_THE_END = "test_a_restart_counts_up_to_and_at_the_end_of_the_period_and_not_a_microsecond_later"
+DECIDED_ONCE = "test_a_decision_is_made_and_carried_out_once_wherever_the_process_dies[one-for-one]"
+DERIVED_IDS = "test_the_ids_that_a_step_gives_out_follow_from_its_message_and_their_number"
+KILLED = f"{RUNTIME}/test_guarantees_deaths.py::test_no_message_is_lost_or_handled_twice_wherever_the_process_dies"
+NEVER_WAS = f"{RUNTIME}/test_guarantees_deaths.py::test_a_step_on_a_message_that_never_was_is_refused_by_the_store"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,5 +140,157 @@ SABOTAGES = (
         "if difference is not None:",
         "if False:",
         (f"{RUNTIME}/test_warm.py::test_an_instance_that_remembers_is_found_and_the_actor_goes_on_fresh",),
+    ),
+    Sabotage(
+        "a message leaves the mailbox in a transaction of its own",
+        "runtime/performer.py",
+        'if letter.is_durable:\n            brought.drop(actor, "mailbox", letter.id)\n        note_handled',
+        "if letter.is_durable:\n            brought.after.append(lambda: self._being.appender.commit("
+        'bring=lambda _, later: later.drop(actor, "mailbox", letter.id)))\n        note_handled',
+        (KILLED,),
+    ),
+    Sabotage(
+        "what a step sends is written in a transaction of its own",
+        "runtime/settlement.py",
+        "    post(settling.surroundings, settling.brought, effect.to, letter)\n",
+        "    settling.brought.after.append(lambda: settling.being.appender.commit("
+        "bring=lambda _, later: post(settling.surroundings, later, effect.to, letter)))\n",
+        (KILLED,),
+    ),
+    Sabotage(
+        "a message that was never accepted can be consumed",
+        "store/plan.py",
+        "if drop.required and not was_there:",
+        "if False:",
+        (NEVER_WAS,),
+    ),
+    Sabotage(
+        "a message that is there already is taken a second time",
+        "runtime/mailbox.py",
+        "if self._found is not None and letter.id in self._found:",
+        "if False:",
+        (f"{RUNTIME}/test_mailbox.py",),
+    ),
+    Sabotage(
+        "what is put once replaces what is there",
+        "store/entries.py",
+        "elif entry.once:",
+        "elif False:",
+        ("tests/store/test_contract.py",),
+    ),
+    Sabotage(
+        "no place in a mailbox is reserved",
+        "runtime/neighbours.py",
+        "take_place(card, most=self._bounds(card).mailbox):",
+        "take_place(card, most=None):",
+        (f"{RUNTIME}/test_messaging.py::test_a_full_mailbox_answers_so_at_the_call",),
+    ),
+    Sabotage(
+        "a place that was reserved and not used stays taken",
+        "runtime/neighbours.py",
+        "self._surroundings.directory.free_place(card, count)",
+        "pass",
+        (f"{RUNTIME}/test_messaging.py::test_a_step_that_fails_sends_nothing",),
+    ),
+    Sabotage(
+        "circles of waiting are not found",
+        "runtime/waits.py",
+        "return tuple(line) if current == asker else None",
+        "return None",
+        (f"{RUNTIME}/test_waits.py::test_a_circle_names_all_who_are_in_it",),
+    ),
+    Sabotage(
+        "an answer that comes early is dropped",
+        "runtime/waits.py",
+        "self._early[wait_id] = answer",
+        "pass",
+        (f"{RUNTIME}/test_waits.py::test_an_answer_that_came_early_is_there_when_it_is_waited_for",),
+    ),
+    Sabotage(
+        "others are told before the transaction has its place",
+        "runtime/appender.py",
+        "append, done, afterwards = batch\n",
+        "append, done, afterwards = batch\n        if afterwards is not None:\n            afterwards.is_due = True\n"
+        "            self._tidy()\n",
+        (f"{RUNTIME}/test_appender_order.py",),
+    ),
+    Sabotage(
+        "a child gets what the node allows and not what its parent has",
+        "runtime/conception.py",
+        "permissions = decide(node.registry, manifest.capabilities, ceiling=grants)",
+        "permissions = decide(node.registry, manifest.capabilities, ceiling=node.ceiling)",
+        (f"{RUNTIME}/test_supervision.py::test_a_child_never_gets_more_than_its_parent",),
+    ),
+    Sabotage(
+        "one restart more than the intensity is made",
+        "model/supervisor_spec.py",
+        "return counted if len(counted) <= self.intensity else None",
+        "return counted if len(counted) <= self.intensity + 1 else None",
+        (f"{RUNTIME}/test_supervision.py::test_beyond_the_intensity_the_supervisor_gives_up",),
+    ),
+    Sabotage(
+        "a restart exactly a period ago does not count",
+        "model/supervisor_spec.py",
+        "if now_us - time <= self.period_us)",
+        "if now_us - time < self.period_us)",
+        (f"{RUNTIME}/test_otp_intensity.py::{AT_THE_END}",),
+    ),
+    Sabotage(
+        "siblings are stopped in the order of their start",
+        "model/supervision.py",
+        "for member in reversed(reach) if member.alive),",
+        "for member in reach if member.alive),",
+        (f"{RUNTIME}/test_otp_order.py::test_children_start_in_order_and_stop_the_other_way_round",),
+    ),
+    Sabotage(
+        "the children of who stops are stopped in the order of their start",
+        "runtime/stopping.py",
+        "for child in reversed(directory.children(self._being.id))",
+        "for child in directory.children(self._being.id)",
+        (f"{RUNTIME}/test_otp_order.py::test_a_tree_of_three_levels_stops_from_its_leaves_to_its_root",),
+    ),
+    Sabotage(
+        "who was stopped is restarted",
+        "model/supervision.py",
+        'if reason.kind == "shutdown":',
+        "if False:",
+        ("tests/model/test_supervision.py::test_every_policy_with_every_exit_reason",),
+    ),
+    Sabotage(
+        "an order is struck off before what it brings about is recorded",
+        "runtime/duties.py",
+        'key = EntryKey(own, "duty", order.key)\n',
+        'key = EntryKey(own, "duty", order.key)\n'
+        '        append = __import__("theater.model.ports", fromlist=["Append"]).Append\n'
+        "        self._being.surroundings.node.store.append(append(own, None, (), drops=(key,)), lambda _: None)\n",
+        (f"{RUNTIME}/test_family_deaths.py::{DECIDED_ONCE}",),
+    ),
+    Sabotage(
+        "a decision of a supervisor is not made again",
+        "runtime/lineage.py",
+        "if problem is not None:",
+        "if False:",
+        (f"{RUNTIME}/test_lineage.py::test_one_more_restart_than_the_intensity_allows",),
+    ),
+    Sabotage(
+        "a timer that has fired stays in the store",
+        "runtime/timers.py",
+        'drops = (EntryKey(actor, "timer", timer_id),)',
+        "drops = ()",
+        (f"{RUNTIME}/test_killed_anywhere.py::test_no_firing_is_lost_or_doubled",),
+    ),
+    Sabotage(
+        "suspects go on all at once",
+        "runtime/recovery.py",
+        "if self._is_busy or not self._waiting:",
+        "if not self._waiting:",
+        (f"{RUNTIME}/test_guarantees_recovery.py::test_suspects_go_on_one_at_a_time_and_in_turn",),
+    ),
+    Sabotage(
+        "all ids that a step gives out are the same",
+        "model/ids.py",
+        r'text = f"theater/id/v1\n{actor}\n{message_id}\n{index}"',
+        r'text = f"theater/id/v1\n{actor}\n{message_id}"',
+        (f"{RUNTIME}/test_guarantees_messages.py::{DERIVED_IDS}",),
     ),
 )

@@ -184,6 +184,7 @@ class Actor:
             for signal in signals if not self._is_shut else ():
                 self.supervising.child_ended(signal)
             self.supervising.duties.go_on()
+            self._performer.clear_answers()
             self.advance()
 
     def join_as_suspect(self, join: Callable[[], None], attempts: int, rested: Callable[[], None]) -> None:
@@ -205,6 +206,13 @@ class Actor:
             if not self._is_shut:
                 self.supervising.child_ended(signal, is_stopping=self.is_stopping)
             return True
+
+    def clear_answer(self, wait_id: str) -> None:
+        """An answer came for which it does not wait: with its next step at the latest it leaves the store."""
+        with self._being.lock:
+            self._being.holdings.keep_answer(wait_id)
+            if not self._is_gone and self._early is None:  # else a step that was left open may yet ask for it
+                self._performer.clear_answers()
 
     def forget_child(self, removal: Removal) -> bool:
         """It is taken off the list of its children by somebody above it. False where it has gone to rest."""

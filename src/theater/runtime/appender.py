@@ -167,7 +167,7 @@ class Appender:
 
     def fail(self, failure: StoreError) -> None:
         """What was entrusted to somebody else was not written."""
-        self._done(failure, [])
+        self._done(failure, [], [])
 
     def commit(
         self,
@@ -288,9 +288,15 @@ class Appender:
             if self._afterwards is None:
                 self._afterwards = deque()
             self._afterwards.append(afterwards)  # here, and not when it is due, so that it keeps its place
-        return batch, lambda result: self._done(result, waiting), afterwards
+        undone = brought.undone if brought is not None else []
+        return batch, lambda result: self._done(result, waiting, undone), afterwards
 
-    def _done(self, result: Appended | StoreError, waiting: list[tuple[OnDurable, list[Event]]]) -> None:
+    def _done(
+        self,
+        result: Appended | StoreError,
+        waiting: list[tuple[OnDurable, list[Event]]],
+        undone: list[Callable[[StoreError], None]],
+    ) -> None:
         with self._lock:
             self._is_under_way = False
             self._telling += 1
@@ -300,6 +306,7 @@ class Appender:
                 waiting += self._waiting
                 self._waiting = []
                 self._pending = []
+                undone = [*undone, *(self._consequences.undone if self._consequences is not None else ())]
                 self._consequences = None
             else:
                 self._durable = result.head
@@ -317,11 +324,12 @@ class Appender:
                 report(error)
         with self._lock:
             self._telling -= 1
-        if failure is not None and self._when_failed is not None:
-            try:
-                self._when_failed(failure)
-            except Exception as error:  # noqa: BLE001 - nobody is left who could hear of it
-                report(error)
+        if failure is not None:
+            for action in (*undone, *((self._when_failed,) if self._when_failed is not None else ())):
+                try:
+                    action(failure)
+                except Exception as error:  # noqa: BLE001 - nobody is left who could hear of it
+                    report(error)
         if batch is not None:
             self._hand_over(batch, hurry=False)  # this thread is writing, and looks again before it stops
 

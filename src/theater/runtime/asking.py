@@ -92,6 +92,7 @@ def _spawn_and_wait(asking: Asking, effect: SpawnAndWait) -> None:
     brought.births.append(birth.append)
     brought.put(effect.id, "child", AWAITED, encode_awaited(awaited))
     brought.after.append(birth.begin)
+    brought.undone.append(birth.fail)
 
 
 def _nobody(failure: TheaterError | None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from theater.errors import StoreError
 from theater.model.event import Event
 from theater.model.ids import ActorId
 from theater.model.ports import Append, Entry, EntryKey, Space
@@ -17,13 +18,15 @@ from theater.model.ports import Append, Entry, EntryKey, Space
 class Consequences:
     """Collects them. Used under the appender's lock; ``after`` is called when no lock is held."""
 
-    __slots__ = ("after", "births", "drops", "puts")
+    __slots__ = ("after", "births", "drops", "puts", "undone")
 
     def __init__(self) -> None:
         self.puts: dict[tuple[ActorId, Space, str], Entry] = {}
         self.drops: dict[tuple[ActorId, Space, str], EntryKey] = {}
         self.births: list[Append] = []
         self.after: list[Callable[[], None]] = []
+        self.undone: list[Callable[[StoreError], None]] = []
+        """Called where the transaction was not written: what was done in memory already has to be taken back."""
 
     def put(self, actor: ActorId, space: Space, key: str, value: bytes, *, once: bool = False) -> None:
         """Have an entry written, in place of one of the same key unless ``once``."""

@@ -345,6 +345,10 @@ class _ChildBirth:
         self._newborn.actor.join()
         self._dispatcher.make_room()
 
+    def fail(self, failure: StoreError) -> None:
+        """It never was."""
+        self._newborn.actor.fail(failure)
+
 
 def _closed() -> NotRunning:
     return NotRunning("the runtime is closed: it wakes no actors")

@@ -28,6 +28,7 @@ def spawn(settling: Settling, effect: Spawn) -> None:
     birth = router.conceive(plan.request, plan.permissions, effect.id, parent=settling.actor, state=effect.state)
     brought.births.append(birth.append)
     brought.after.append(birth.begin)
+    brought.undone.append(birth.fail)
     supervising.keep(supervising.family.spawned(effect.id, plan.spec), brought)
 
 

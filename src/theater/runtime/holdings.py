@@ -41,13 +41,15 @@ _times_decoder = msgspec.msgpack.Decoder(tuple[int, ...])
 class Holdings:
     """Guarded by the actor's lock. A dictionary is made when there is something to put into it."""
 
-    __slots__ = ("awaited", "deferred", "family", "root_restarts")
+    __slots__ = ("answers", "awaited", "deferred", "family", "root_restarts")
 
     def __init__(self) -> None:
         self.deferred: dict[str, Deferred] | None = None
         """By the id of the request, the oldest first."""
         self.family: Family | None = None
         """Its children, as it supervises them; None where it never had any."""
+        self.answers: set[str] | None = None
+        """Answers in the store that nobody may be waiting for any more: they go with the next step that is closed."""
         self.awaited: Awaited | None = None
         """Who waits for its end."""
         self.root_restarts: tuple[int, ...] = ()
@@ -66,6 +68,10 @@ class Holdings:
     def answered(self, request_id: str) -> Deferred | None:
         """It does no longer."""
         return self.deferred.pop(request_id, None) if self.deferred else None
+
+    def keep_answer(self, wait_id: str) -> None:
+        """An answer is in the store."""
+        self.answers = {*(self.answers or ()), wait_id}
 
     def take_expired(self, now_us: int) -> list[str]:
         """The requests for whose answer nobody waits any more; they are forgotten."""
@@ -96,6 +102,8 @@ def holdings_of(entries: Iterable[Entry], spec: SupervisorSpec) -> Held:
     restarts: tuple[int, ...] = ()
     for entry in entries:
         match entry.space, entry.key:
+            case "answer", _:
+                held.holdings.keep_answer(entry.key)
             case "mailbox", _:
                 held.letters.append(decode_letter(entry.value))
             case "deferred", _:

@@ -210,6 +210,20 @@ class Performer:
             bring=bring,
         )
 
+    def clear_answers(self) -> None:
+        """Drop the answers that nobody waits for, if no step is running that may. The lock is held."""
+        holdings = self._being.holdings
+        if self.step is not None or not holdings.answers or self._being.appender.failure is not None:
+            return
+        stale, holdings.answers = holdings.answers, None
+
+        def bring(made: list[Event], brought: Consequences) -> None:
+            del made
+            for wait_id in stale:
+                brought.drop(self._being.id, "answer", wait_id, required=False)
+
+        self._being.appender.commit(bring=bring)
+
     def _recording(self) -> Recording:
         return Recording(self._being.appender.add, self._tick)
 
@@ -367,6 +381,9 @@ class Performer:
         if letter.is_durable:
             brought.drop(actor, "mailbox", letter.id)
         note_handled(self._being.surroundings.subscriptions, brought, actor, letter)
+        stale, self._being.holdings.answers = self._being.holdings.answers, None
+        for request_id in stale or ():
+            brought.drop(actor, "answer", request_id, required=False)
         for request_id, is_answered in step.answers():
             brought.drop(actor, "answer", request_id, required=is_answered)
             if not is_answered:

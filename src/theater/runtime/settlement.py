@@ -157,9 +157,9 @@ def reply(
         return  # nobody waits any more, and the asker's own chain says so
     channel = asked.id if isinstance(asked, Letter) and asked.export == CHANNEL_OPENED else None
     value = answer_for_guest(answer, by, channel=channel)
-    request_id = asked.id
-    brought.put(asked.sender, "answer", request_id, encode_answer(value), once=True)
-    brought.after.append(lambda: _bring(surroundings, request_id, value))
+    asker, request_id = asked.sender, asked.id
+    brought.put(asker, "answer", request_id, encode_answer(value), once=True)
+    brought.after.append(lambda: _bring(surroundings, asker, request_id, value))
 
 
 def refuse(
@@ -200,11 +200,15 @@ def tell_asker(being: Being, reason: ExitReason, brought: Consequences) -> None:
         return
     value = ("ok", reason.value) if reason.kind == "normal" else err("exited", reason.to_wit())
     brought.put(awaited.asker, "answer", awaited.id, encode_answer(value), once=True)
-    brought.after.append(lambda: _bring(surroundings, awaited.id, value))
+    brought.after.append(lambda: _bring(surroundings, awaited.asker, awaited.id, value))
 
 
-def _bring(surroundings: Surroundings, request_id: str, value: object) -> None:
-    surroundings.waits.answer(request_id, value)
+def _bring(surroundings: Surroundings, asker: ActorId, request_id: str, value: object) -> None:
+    """The answer reaches who waits. Where nobody does, it lies in the store, and has to be cleared away."""
+    if not surroundings.waits.answer(request_id, value):
+        found = surroundings.router.find(asker)
+        if found is not None:
+            found.clear_answer(request_id)
 
 
 def _send(settling: Settling, effect: Send) -> None:

@@ -193,7 +193,8 @@ class Step:
         def due() -> None:
             self._guarded(lambda: self._wake(pending, appender, pending.until_us))
 
-        appender.commit(arm, bring=self.keep)  # what a guest is about to wait for is in the chain before it waits
+        # what a guest is about to wait for is in the chain before it waits
+        appender.commit(arm, bring=self.keep, attempt=self._mark_of_wait)
 
     def keep(self, made: list[Event], brought: Consequences) -> None:
         """The step goes into the chain before it is closed, so its message has to be in the mailbox, to be resumed."""
@@ -233,8 +234,10 @@ class Step:
         cancel = clock.call_at(pending.until_us, due)
         waits.begin(effect.id, actor, target_of(effect), answered)
         if not pending.is_resumed:
-            appender.commit(heard, bring=bring)
+            appender.commit(heard, bring=bring, attempt=self._mark_of_wait)
             return
+        if self.is_marked:
+            appender.commit(attempt=0)
         entry = self._surroundings.node.store.entry(actor, "answer", effect.id)
         if entry is not None:
             waits.answer(effect.id, decode_answer(entry.value))
@@ -253,5 +256,18 @@ class Step:
                 given, crash = None, error.crash
         if crash is not None:
             self.kill(crash)
+        elif self.is_marked:
+            appender.commit(lambda failure, _: self._go_on(execution, given, failure), attempt=1)
+        else:
+            execution.resume(given)
+
+    @property
+    def _mark_of_wait(self) -> int | None:
+        """While it waits it takes no process down: the mark under which it runs is lifted, and set when it goes on."""
+        return 0 if self.is_marked else None
+
+    def _go_on(self, execution: Execution, given: object, failure: StoreError | None) -> None:
+        if failure is not None:
+            self.kill(Crash("internal", message=str(failure)))
         else:
             execution.resume(given)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from theater.errors import StoreError
 from theater.model.ids import ActorId
 from theater.model.ports import Append, Entry
 from theater.runtime.directory import Bounds, Card, Directory
@@ -35,6 +36,9 @@ class Birth(Protocol):
 
     def begin(self) -> None:
         """That has its place in the order of all transactions."""
+
+    def fail(self, failure: StoreError) -> None:
+        """That was not written: it never was."""
 
 
 class Router(Protocol):
