@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.test_what_never_was import Hitch
+from tests.crash.hitch import Hitch
 from tests.guests import puppet
 from tests.guests.puppet import ANSWER
 from tests.runtime.camera import Camera, developed

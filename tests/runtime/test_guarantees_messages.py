@@ -156,8 +156,7 @@ def test_a_wait_ends_at_its_own_time_or_when_the_step_has_waited_enough(
     company.rest()
 
     assert tokens(company, "bert") == ["handled"]  # whose answer is for nobody
-    if problem == "timeout":
-        assert not company.stage.runtime.store.entries(anna.id, "answer")
+    assert not company.stage.runtime.store.entries(anna.id, "answer")
     assert anna.request(asking(bert.id, puppet.reply("in time"))) == '"in time"'
 
 
@@ -199,6 +198,20 @@ def test_an_answer_that_was_given_in_a_step_that_failed_was_not_given(company: T
     bert.request(puppet.answer_first("right"))
 
     assert asked.result().text == '"\\"right\\""'
+
+
+def test_an_answer_to_one_whose_step_was_terminated_leaves_nothing_behind(company: Troupe) -> None:
+    anna, bert = company.player("anna"), company.player("bert")
+    asked = company.begin(anna, asking(bert.id, puppet.remember()))
+    company.rest()
+    anna.terminate()
+    with pytest.raises(Crashed, match="terminated"):
+        asked.result()
+
+    bert.request(puppet.answer_first("late"))
+    company.rest()
+
+    assert company.stage.runtime.store.holders("answer", "deferred", "mailbox") == []
 
 
 @pytest.mark.slow
