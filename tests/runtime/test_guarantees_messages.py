@@ -10,6 +10,7 @@ from tests.runtime.troupe import Troupe
 from theater.errors import Crashed, NotRunning, Refused
 from theater.model.ids import derived_id
 from theater.model.payload import Message
+from theater.runtime.python_values import to_json
 
 KEPT = puppet.log("kept")
 
@@ -239,3 +240,15 @@ def test_a_request_between_actors_survives_a_restart_of_the_node(company: Troupe
     assert tokens(company, "anna") == ['"late"']
     assert tokens(company, "bert") == []
     assert company.stage.runtime.store.holders("answer", "deferred", "mailbox") == []
+
+
+def test_a_deferred_request_is_answered_when_its_actor_begins_anew_while_it_runs(company: Troupe) -> None:
+    anna, bert = company.player("anna"), company.player("bert")
+    asked = anna.start_request(to_json(puppet.request(bert.id, puppet.defer()) + puppet.reply(FULL_ANSWER)))
+    company.rest()
+
+    company.stage.run(bert.ref.restart(from_init=True))
+
+    assert asked.result().text == f'"err:not-running:{bert.id}"'
+    company.rest()
+    company.verify()

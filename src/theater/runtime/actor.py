@@ -26,7 +26,6 @@ from theater.model.payload import CrashedPayload, Message
 from theater.model.ports import LIVING, ActorRecord, Status
 from theater.runtime.anatomy import Anatomy
 from theater.runtime.being import Being
-from theater.runtime.channel_settlement import close_all
 from theater.runtime.consequences import Consequences
 from theater.runtime.directory import bounds_of
 from theater.runtime.duties import strike_off
@@ -38,7 +37,7 @@ from theater.runtime.orders import ExitSignal, Heard, Order, Removal, Restart, S
 from theater.runtime.pausing import change_status
 from theater.runtime.performer import Performer, Suspicion
 from theater.runtime.restarting import begin_again
-from theater.runtime.settlement import Told, refuse, tell, tell_asker
+from theater.runtime.settlement import Told, let_go, refuse, tell, tell_asker
 from theater.runtime.stopping import Stopping
 from theater.runtime.supervising import Supervising, tell_parent
 from theater.runtime.upgrading import Upgrade, is_orphaned, pass_over, upgrade
@@ -392,14 +391,7 @@ class Actor:
     def end(self, closing: Event, reason: ExitReason, brought: Consequences, told: Told) -> None:
         """It ends with this event: whoever waits for it hears so; what was only sent to it stays, for a restart."""
         being = self._being
-        error = being.not_running(self.status, "did not get to this message")
-        waiting: list[Letter | Deferred] = [*self._mailbox.take_requests(), *being.holdings.all_deferred()]
-        being.holdings.deferred = None
-        card = being.surroundings.directory.card(being.id)
-        if card is not None:
-            card.deferred = 0
-        refuse(being.surroundings, brought, told, by=being.id, waiting=waiting, error=error)
-        close_all(being.surroundings, brought, told, being.id)
+        let_go(being, self._mailbox, brought, told, what=self.status)
         self.supervising.ended(closing, reason, brought)
         stop = self._stopping.under_way
         if being.holdings.awaited is not None:

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import msgspec
 
-from theater.errors import NameTaken
+from theater.errors import NameTaken, StoreError
 from theater.model.event import Event
+from theater.model.ports import LIVING
 from theater.runtime.being import Being
 from theater.runtime.consequences import Consequences
 from theater.runtime.letter import Letter, encode_letter
@@ -15,6 +16,7 @@ from theater.runtime.life import first_letter, restarted_by
 from theater.runtime.loading import INIT, RUN
 from theater.runtime.mailbox import Mailbox
 from theater.runtime.orders import Restart
+from theater.runtime.settlement import Told, let_go, tell
 from theater.runtime.supervising import Supervising
 
 
@@ -25,12 +27,16 @@ def begin_again(being: Being, mailbox: Mailbox, supervising: Supervising, restar
         restart.done(NameTaken(f"a living actor is called {being.record.name!r} by now; stop that first"))
         return
     is_fresh = restart.start == "init" or being.memory.state is None
+    was_living = being.status in LIVING
+    told: Told = []
     being.become(replace(being.record, status="running"))
     letters: list[Letter] = []
 
     def bring(made: list[Event], brought: Consequences) -> None:
         if restart.order is not None:
             brought.drop(restart.order.actor, "duty", restart.order.key, required=False)
+        if was_living:
+            let_go(being, mailbox, brought, told, what="restarted")
         if is_fresh:
             for old in mailbox.take_if(lambda letter: letter.export in (INIT, RUN)):  # it was stopped before it began
                 brought.drop(being.id, "mailbox", old.id, required=False)
@@ -42,10 +48,13 @@ def begin_again(being: Being, mailbox: Mailbox, supervising: Supervising, restar
         if restart.placed is not None:
             brought.after.append(restart.placed)
 
-    being.appender.commit(
-        lambda failure, _: restart.done(failure), restarted_by(restart), record=being.record, bring=bring
-    )
-    if is_fresh:
+    def heard(failure: StoreError | None, made: list[Event]) -> None:
+        del made
+        restart.done(failure)
+        tell(told, failure, None)
+
+    being.appender.commit(heard, restarted_by(restart), record=being.record, bring=bring)
+    if letters:
         being.memory.state = being.memory.state_seq = None
         being.committed = None, None
         mailbox.put_first(letters[0])

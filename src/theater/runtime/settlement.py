@@ -34,12 +34,13 @@ from theater.model.ids import ActorId
 from theater.model.payload import Cause
 from theater.runtime.answers import answer_for_guest, encode_answer, err
 from theater.runtime.being import Being
-from theater.runtime.channel_settlement import accept, close_channel, decline, send_on_channel
+from theater.runtime.channel_settlement import accept, close_all, close_channel, decline, send_on_channel
 from theater.runtime.consequences import Consequences
 from theater.runtime.family_settlement import remove_child, restart_child, spawn, stop_child
 from theater.runtime.holdings import AWAITED
 from theater.runtime.letter import Answer, Deferred, Done, Letter, Reply, encode_deferred, nobody
 from theater.runtime.loading import CHANNEL_OPENED, HANDLE
+from theater.runtime.mailbox import Mailbox
 from theater.runtime.neighbours import Neighbours
 from theater.runtime.posting import message, post
 from theater.runtime.subscription_settlement import subscribe, unsubscribe
@@ -178,6 +179,21 @@ def refuse(
         elif asked.is_durable:
             brought.drop(by, "mailbox", asked.id)
         reply(surroundings, brought, told, by=by, asked=asked, answer=error)
+
+
+def let_go(being: Being, mailbox: Mailbox, brought: Consequences, told: Told, *, what: str) -> None:
+    """It ends, or begins anew: who waits for an answer of it hears so, and its channels are closed.
+
+    What was only sent to it stays. ``what`` it is now, for people to read.
+    """
+    error = being.not_running(what, "did not get to this message")
+    waiting: list[Letter | Deferred] = [*mailbox.take_requests(), *being.holdings.all_deferred()]
+    being.holdings.deferred = None
+    card = being.surroundings.directory.card(being.id)
+    if card is not None:
+        card.deferred = 0
+    refuse(being.surroundings, brought, told, by=being.id, waiting=waiting, error=error)
+    close_all(being.surroundings, brought, told, being.id)
 
 
 def tell(told: Told, failure: StoreError | None, letter: Letter | None) -> None:
