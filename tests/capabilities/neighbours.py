@@ -86,6 +86,9 @@ class Neighbours:
     def pending_requests(self) -> list[PendingRequest]:
         return self.pending
 
+    def is_pending(self, request_id: str) -> bool:
+        return any(request.id == request_id for request in self.pending)
+
     def may_open_channel(self, to: ActorId, size_bytes: int) -> Problem | None:
         return self._ask("may_open_channel", to, size_bytes)
 
@@ -95,8 +98,20 @@ class Neighbours:
     def channels(self) -> list[ChannelFacts]:
         return self.open_channels
 
+    def has_channel(self, channel: str) -> bool:
+        return any(facts.id == channel for facts in self.open_channels)
+
     def timers(self) -> list[TimerFacts]:
         return self.waiting_timers
+
+    def has_timer(self, timer_id: str) -> bool:
+        return any(timer.id == timer_id for timer in self.waiting_timers)
+
+    def count_timers(self) -> int:
+        return len(self.waiting_timers)
+
+    def timers_bytes(self) -> int:
+        return sum(len(timer.body.encode()) for timer in self.waiting_timers)
 
     def read_child(self, directory: str) -> ChildOrder | Problem:
         self.asked.append(("read_child", directory))
@@ -116,6 +131,9 @@ class Neighbours:
 
     def may_restart(self, child: ActorId) -> Problem | None:
         return self._ask("may_restart", child)
+
+    def may_subscribe(self, child: ActorId) -> Problem | None:
+        return self._ask("may_subscribe", child)
 
     def may_remove(self, child: ActorId) -> Problem | None:
         return self._ask("may_remove", child)

@@ -31,3 +31,14 @@ def test_where_there_may_be_none_0_is_a_limit() -> None:
 
     assert limits == Limits(wait_s=0, bytes_per_step=0, children=0)
     assert parse_limits(limits.to_manifest()) == limits
+
+
+@pytest.mark.parametrize(
+    ("key", "most"),
+    [("mailbox", 100_000), ("children", 10_000), ("timers", 10_000), ("channels", 10_000), ("outstanding", 100_000)],
+)
+def test_what_takes_memory_of_everybody_has_a_ceiling(key: str, most: int) -> None:
+    parse_limits({key: most})
+
+    with pytest.raises(InvalidManifest, match=f"{key}: .* more than the largest that is possible, {most}$"):
+        parse_limits({key: most + 1})

@@ -270,7 +270,8 @@ def test_a_channel_survives_a_restart_of_the_node(troupe: Troupe) -> None:
     troupe.verify()
 
 
-def test_an_opening_that_waits_survives_a_restart_of_the_node(troupe: Troupe) -> None:
+def test_an_opening_that_waits_survives_a_restart_of_the_node(troupe: Troupe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("theater.runtime.runtime.STOP_GRACE_S", 0.01)
     anna, bert = pair(troupe)
     bert.pause()
     program = puppet.open_channel(bert.id, "") + puppet.log(HEAD) + puppet.send_on_channel(HEAD, puppet.log("hello"))

@@ -76,3 +76,25 @@ def test_what_is_done_in_memory_is_nothing_to_be_written() -> None:
     brought.after.append(lambda: None)
 
     assert brought.is_empty()
+
+
+def test_what_is_required_is_there_or_is_written_by_the_same_commit() -> None:
+    brought = Consequences()
+    brought.put(ONE, "mailbox", "a", b"x", once=True)
+    brought.require(ONE, "mailbox", "a")
+    assert brought.requires == {}
+    brought.require(ONE, "mailbox", "b")
+    brought.require(ONE, "mailbox", "b")
+
+    assert list(brought.requires.values()) == [EntryKey(ONE, "mailbox", "b")]
+    assert not brought.is_empty()
+
+
+def test_an_entry_that_is_needed_twice_by_one_commit_is_asked_for_twice() -> None:
+    brought = Consequences()
+    brought.drop(ONE, "answer", "a", required=False)
+    brought.drop(ONE, "answer", "a")
+    assert brought.twice == []
+    brought.drop(ONE, "answer", "a")
+
+    assert brought.twice == [EntryKey(ONE, "answer", "a")]

@@ -209,6 +209,7 @@ def test_those_with_whom_nothing_goes_on_leave_when_there_are_too_many_and_come_
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "IN_MEMORY_MAX", 4)
+    monkeypatch.setattr(module, "ARRIVALS", 0)
     actors = [stage.play(wat.COUNTER, name=f"c{number}") for number in range(10)]
     for actor in actors:
         stage.rest()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tests.guests import puppet
 from tests.runtime.stage import Stage, Workshop
@@ -81,8 +84,9 @@ def test_an_actor_is_a_suspect_once_and_only_where_it_had_work() -> None:
 
 
 def test_after_an_unclean_stop_everybody_who_had_work_does_it_once_and_leaves_no_mark(
-    workshop: Workshop, tmp_path: Path
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("theater.runtime.runtime.STOP_GRACE_S", 0.01)
     work = puppet.log("begun") + puppet.sleep(1000) + puppet.log("done")
     with Stage(workshop, tmp_path / "first") as stage:
         troupe = Troupe(stage)
@@ -106,3 +110,39 @@ def test_after_an_unclean_stop_everybody_who_had_work_does_it_once_and_leaves_no
         assert [stage.runtime.store.attempt(actor.id) for actor in actors] == [0, 0, 0]
         assert stage.runtime.store.holders("mailbox") == []
         troupe.verify()
+
+
+def test_thousands_who_have_nothing_to_begin_with_are_let_go_on() -> None:
+    recovery = Recovery([])
+    let_go: list[int] = []
+
+    def go_of(number: int) -> Callable[[Callable[[], None]], None]:
+        def go(rested: Callable[[], None]) -> None:
+            let_go.append(number)
+            rested()
+
+        return go
+
+    first: list[Callable[[], None]] = []
+    recovery.admit(first.append)
+    for number in range(5_000):
+        recovery.admit(go_of(number))
+    first[0]()
+
+    assert let_go == list(range(5_000))
+    assert recovery.is_over
+
+
+def test_one_that_cannot_be_let_go_on_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(args.exc_value))
+    recovery = Recovery([])
+
+    def broken(rested: Callable[[], None]) -> None:
+        del rested
+        raise ValueError
+
+    recovery.admit(broken)
+
+    assert recovery.is_over
+    assert len(reported) == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal, cast
 
 import pytest
 
@@ -25,15 +25,19 @@ def troupe(stage: Stage) -> Troupe:
     return Troupe(stage)
 
 
-def spawning(troupe: Troupe, name: str = "child", **kind: object) -> str:
+def spawning(
+    troupe: Troupe, name: str = "child", restart: Literal["permanent", "temporary"] = "temporary", **kind: object
+) -> str:
     manifest = troupe.manifest(name, **kind)  # type: ignore[arg-type]  # passed on
-    return puppet.spawn(puppet.child(manifest, restart="temporary"))
+    return puppet.spawn(puppet.child(manifest, restart=restart))
 
 
-def family(troupe: Troupe, subscribing: str = "", **kind: object) -> tuple[Actor, Actor]:
+def family(
+    troupe: Troupe, subscribing: str = "", restart: Literal["permanent", "temporary"] = "temporary", **kind: object
+) -> tuple[Actor, Actor]:
     """A supervisor and its child. ``subscribing`` is what the supervisor does in the step that spawns it."""
     boss = troupe.player("boss", handlers=WATCHING, **kind)  # type: ignore[arg-type]  # passed on
-    child = boss.request(spawning(troupe) + puppet.reply(ANSWER) + subscribing)
+    child = boss.request(spawning(troupe, restart=restart) + puppet.reply(ANSWER) + subscribing)
     troupe.rest()
     return boss, troupe.find(str(child))
 
@@ -268,7 +272,7 @@ def test_it_survives_a_restart_of_the_node(troupe: Troupe) -> None:
 
 @pytest.mark.parametrize("end", ["stop", "crash"])
 def test_a_subscriber_that_runs_again_goes_on_where_it_was(troupe: Troupe, end: str) -> None:
-    boss, child = family(troupe, puppet.subscribe(ANSWER, 0))
+    boss, child = family(troupe, puppet.subscribe(ANSWER, 0), restart="permanent")
     if end == "stop":
         boss.stop()
     else:

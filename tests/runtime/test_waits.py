@@ -83,6 +83,41 @@ def test_a_circle_names_all_who_are_in_it() -> None:
     assert waits.cycle(D, A) is None  # a line that ends at C
 
 
+def test_of_two_who_are_about_to_ask_each_other_one_may() -> None:
+    waits = Waits()
+    assert waits.reserve(A, B) is None
+    assert waits.reserve(B, A) == (B, A)  # A does not wait yet
+    waits.begin("1", A, B, ignore)
+    assert waits.reserve(B, A) == (B, A)
+
+    waits.release(A)  # a wait that has begun is none of that
+    assert waits.reserve(B, A) == (B, A)
+    waits.end("1")
+    assert waits.reserve(B, A) is None
+
+
+def test_whoever_does_not_ask_after_all_is_in_nobodys_way() -> None:
+    waits = Waits()
+    assert waits.reserve(A, B) is None
+    waits.release(A)
+    waits.release(A)
+    assert waits.reserve(B, A) is None
+
+    waits.answer("early", "x")
+    waits.begin("early", B, A, ignore)
+    assert waits.reserve(A, B) is None
+
+
+def test_an_answer_that_is_forgotten_is_not_there_any_more() -> None:
+    waits = Waits()
+    waits.answer("w", "x")
+    waits.forget("w")
+    waits.forget("w")
+    waits.begin("w", A, B, ignore)
+
+    assert waits.is_waiting("w")
+
+
 @pytest.mark.parametrize("how", ["answered", "ended"])
 def test_a_wait_that_is_over_closes_no_circle(how: str) -> None:
     waits = Waits()

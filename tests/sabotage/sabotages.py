@@ -282,7 +282,7 @@ SABOTAGES = (
     Sabotage(
         "suspects go on all at once",
         "runtime/recovery.py",
-        "if self._is_busy or not self._waiting:",
+        "if self._current is not None or not self._waiting:",
         "if not self._waiting:",
         (f"{RUNTIME}/test_guarantees_recovery.py::test_suspects_go_on_one_at_a_time_and_in_turn",),
     ),

@@ -12,7 +12,7 @@ from theater.errors import Damaged
 from theater.model.event import EMPTY, Head
 from theater.store import DataDir, SqliteEventStore
 from theater.testing.chains import ChainMaker, chain_of
-from theater.testing.event_store_suite import append, append_chain
+from theater.testing.store_calls import append, append_chain
 
 LARGE = b'"' + b"x" * 100_000 + b'"'
 

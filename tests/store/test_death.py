@@ -14,7 +14,7 @@ from theater.model.ports import Append, Appended, Durability
 from theater.store import DataDir, SqliteEventStore
 from theater.store.faults import FAULT_POINTS, FaultPoint
 from theater.testing.chains import ChainMaker
-from theater.testing.event_store_suite import append, record_of
+from theater.testing.store_calls import append, record_of
 
 LARGE = b'"' + b"x" * 100_000 + b'"'
 OTHER_LARGE = b'"' + b"y" * 100_000 + b'"'

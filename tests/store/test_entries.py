@@ -19,18 +19,8 @@ from theater.store import DataDir, MemoryEventStore, SqliteEventStore, entries
 from theater.store.faults import FAULT_POINTS, FaultPoint
 from theater.store.migrations import MIGRATIONS, migrate
 from theater.testing.chains import ChainMaker, chain_of
-from theater.testing.event_store_suite import (
-    append,
-    append_chain,
-    append_together,
-    begun,
-    drop,
-    first_of,
-    kinds,
-    only,
-    put,
-    record_of,
-)
+from theater.testing.event_store_suite import begun, drop, first_of, kinds, only, put
+from theater.testing.store_calls import append, append_chain, append_together, record_of
 
 LARGE = b'"' + b"x" * 100_000 + b'"'
 

@@ -18,7 +18,7 @@ from theater.model.ids import ActorId
 from theater.model.ports import Append, Appended, Entry, EntryKey, EventStore, Space
 from theater.store import MemoryEventStore, entries
 from theater.testing.chains import ChainMaker
-from theater.testing.event_store_suite import append_together, record_of
+from theater.testing.store_calls import append_together, record_of
 
 ACTORS = 4  # the first two are born before anything happens
 NAMES = ("a", "b")

@@ -20,7 +20,7 @@ from theater.store import DataDir, SqliteEventStore
 from theater.store.faults import FaultPoint
 from theater.store.migrations import MIGRATIONS, migrate, version_of
 from theater.testing.chains import ChainMaker, chain_of
-from theater.testing.event_store_suite import append, append_chain
+from theater.testing.store_calls import append, append_chain
 
 
 def pragma(store: SqliteEventStore, name: str) -> object:

@@ -17,7 +17,7 @@ from theater.model.ports import Append, Appended
 from theater.store import SqliteEventStore
 from theater.store.faults import FaultPoint
 from theater.testing.chains import ChainMaker, chain_of
-from theater.testing.event_store_suite import append
+from theater.testing.store_calls import append
 
 
 def fill(store: SqliteEventStore, maker: ChainMaker) -> StoreError:

@@ -114,8 +114,7 @@ def whereis(ctx: StepContext, grant: MessagingGrant, name: str) -> object:
 
 
 def _unknown_request(ctx: StepContext, id: str) -> Problem | None:
-    known = any(waiting.id == id for waiting in ctx.system.pending_requests())
-    return None if known else ("unknown-request", id)
+    return None if ctx.system.is_pending(id) else ("unknown-request", id)
 
 
 def _answer(problem: Problem | None, value: str | None) -> Answer | Denied:

@@ -51,8 +51,7 @@ def act_send_on_channel(ctx: StepContext, answer: tuple[str, object], id: str, b
 
 def close_channel(ctx: StepContext, _grant: MessagingGrant, id: str) -> object:
     """Close one that is open."""
-    known = any(channel.id == id for channel in ctx.system.channels())
-    return _OK if known else ("err", ("unknown-channel", id))
+    return _OK if ctx.system.has_channel(id) else ("err", ("unknown-channel", id))
 
 
 def act_close_channel(ctx: StepContext, answer: tuple[str, object], id: str) -> None:

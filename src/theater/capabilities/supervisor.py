@@ -11,7 +11,8 @@ answer of ``child-events`` has at most 1,000 events and 1 MiB of payloads, unles
 payload beyond a quarter of ``bytes-per-step`` (4 MiB of 16) is ``too-large``, since its record might not fit. Waiting
 for a child's end takes 30 s unless it says otherwise, and never longer than what is left of the step's ``wait``. To
 wait for a child's step when it is stopped, or with its restart, takes a day at most, as in a manifest. The kinds that
-a subscription names have at most 4 KiB together, since they are kept. A grant has at most 256 directories of 4,096
+a subscription names have at most 4 KiB together, since they are kept, and an actor has at most 1,000 subscriptions (to
+an actor that has ended and left the list, one ends with the last event). A grant has at most 256 directories of 4,096
 bytes. How many children there may be, and how deep, is for the system to say (``children``, 100; 1,000 descendants;
 depth 16).
 """
@@ -78,7 +79,9 @@ def subscribe(ctx: StepContext, _grant: SupervisorGrant, child: str, _start: int
     """Have the events of a descendant delivered."""
     if sum(map(size_bytes, wanted["kinds"])) > KINDS_MAX_BYTES:
         return _answer(("other", f"too-long: {KINDS_MAX_BYTES} bytes of kinds are the most"))
-    return _known(ctx, child)
+    if not is_descendant(ctx, child):
+        return _answer(("not-found", child))
+    return _answer(ctx.system.may_subscribe(ActorId(child)))
 
 
 def act_subscribe(ctx: StepContext, answer: Answer, child: str, start: int | None, wanted: EventFilter) -> None:

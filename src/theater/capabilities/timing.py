@@ -8,7 +8,7 @@ Limits: one sleep lasts at most 60 s (``sleep``; 24 h is the most that can be gr
 sum over a step is bounded by the actor's limit ``wait``, which is 60 s as well unless the manifest says otherwise. A
 timer fires within a year (``schedule``, the most as well), and repeats not more often than once a second (``repeat``;
 100 ms is the least that can be granted), since each firing is a step and a commit. An actor has at most ``timers``
-(1,000) of them; a body has at most the limit ``message`` (1 MiB).
+(1,000) of them; a body has at most the limit ``message`` (1 MiB), and all together 64 MiB.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from theater.capabilities.grant_table import check_keys, manifest_lines, number_of
-from theater.capabilities.guest_json import json_problem
+from theater.capabilities.guest_json import json_problem, size_bytes
 from theater.capabilities.moment import LAST_US, US_PER_MS, datetime_of, microseconds_of
 from theater.capabilities.registration import buffered, functions
 from theater.errors import InvalidManifest
 from theater.model.actor_system import Problem
 from theater.model.capability import Capability, Denied, HostClass, StepContext, Wait
+from theater.model.crash import StepCrash
 from theater.model.effects import CancelTimer, Schedule
 from theater.model.quantity import parse_duration
 
@@ -36,6 +37,8 @@ REPEAT_DEFAULT_MS = 1000
 """A step a second, for as long as the actor lives, is what nobody has to think about."""
 REPEAT_MIN_MS = 100
 """Ten steps a second are ten commits; a timer is no clock for anything finer."""
+TIMERS_MAX_BYTES = 64 * 2**20
+"""The bodies of one actor's timers together: they are held in memory, whether the actor is or not."""
 
 _MS_PER_S = 1000
 _MS_PER_DAY = 24 * 3_600_000
@@ -156,8 +159,9 @@ def schedule(ctx: StepContext, grant: TimingGrant, body: str, due: Due, repeat_m
     beyond = _beyond(grant, after_us=due_us - ctx.now_us, repeat_ms=repeat_ms)
     if beyond is not None:
         return Denied(("err", beyond))
-    if len(ctx.system.timers()) >= ctx.limits.timers:
-        return ("err", ("too-many", ctx.limits.timers))
+    count = ctx.system.count_timers()
+    if count >= ctx.limits.timers or ctx.system.timers_bytes() + size_bytes(body) > TIMERS_MAX_BYTES:
+        return ("err", ("too-many", min(count, ctx.limits.timers)))
     return ("ok", ctx.call_id)
 
 
@@ -171,8 +175,7 @@ def act_schedule(ctx: StepContext, answer: tuple[str, object], body: str, due: D
 
 def cancel(ctx: StepContext, _grant: TimingGrant, id: str) -> object:
     """Take a timer back."""
-    known = any(timer.id == id for timer in ctx.system.timers())
-    return _OK if known else ("err", ("unknown-timer", id))
+    return _OK if ctx.system.has_timer(id) else ("err", ("unknown-timer", id))
 
 
 def act_cancel(ctx: StepContext, answer: tuple[str, object], id: str) -> None:
@@ -182,7 +185,9 @@ def act_cancel(ctx: StepContext, answer: tuple[str, object], id: str) -> None:
 
 
 def list_timers(ctx: StepContext, _grant: TimingGrant) -> list[dict[str, object]]:
-    """Those that wait, by next firing, then id."""
+    """Those that wait, by next firing, then id. What cannot be recorded is not put together either."""
+    if ctx.system.timers_bytes() > ctx.limits.bytes_per_step:
+        raise StepCrash("bytes", f"the timers' bodies alone are more than {ctx.limits.bytes_per_step} bytes")
     return [
         {
             "id": timer.id,

@@ -6,6 +6,7 @@ import faulthandler
 import hashlib
 import weakref
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePath
 
 import wasmtime
@@ -80,6 +81,9 @@ class WasmtimeEngine:
 
     def when_idle(self, action: Callable[[Callable[[], None]], None]) -> None:
         self._workers.when_idle(action)
+
+    def blocked(self, *, must: bool = False) -> AbstractContextManager[None]:
+        return self._workers.blocked(must=must)
 
     def close(self) -> None:
         self._finalizer()

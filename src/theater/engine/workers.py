@@ -7,6 +7,10 @@ As long as calls are short, one worker takes them all: two would only pass the i
 cores, and each other's page tables with it, which halves the rate. A worker that is about to be busy in C, without the
 lock, *steps aside* first, and another one is woken if anything waits. A worker that sleeps, or leaves nobody
 behind when it steps aside, calls ``when_idle`` first: what the calls have brought is written down then, all at once.
+
+A host function may say that it *blocks* its worker for long. Another worker looks at the queue at once then; where all
+others are asleep, aside or blocked themselves, a *stand-in* is started, which goes when there is nothing left for it to
+do, or when the blocked one is back.
 """
 
 from __future__ import annotations
@@ -14,18 +18,21 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 
 from theater.engine.execution import GuestCall
 from theater.engine.ticker import Ticker
-from theater.errors import InternalError
+from theater.errors import Busy, InternalError
 
 WORKERS_MIN = 2
 """One runaway guest must not delay the others by more than its slice, even on one core."""
 IDLE_S = 1.0
 RUN_MAX = 64
 """Calls after which ``when_idle`` is called though more wait: what they brought is not held back by those behind."""
+BLOCKED_MAX = 4
+"""Workers that may be blocked at the same time: so many stand-ins there are at most."""
 JOIN_S = 30.0
 """A worker takes a slice (10 ms) to come back from a guest. Only a host function that blocks takes longer."""
 
@@ -48,6 +55,9 @@ class Workers:
         self._is_closed = False
         self._is_ending = False  # closed, and what was live is killed, so the workers may go
         self._when_idle: WhenIdle = _do_nothing
+        self._blocked: set[threading.Thread] = set()
+        self._stand_ins: set[threading.Thread] = set()
+        self._mine = threading.local()  # is_aside: whether this worker has stepped aside
         # Daemons, so that an interpreter whose engine was not closed can exit; the engine's finalizer closes us then.
         self._threads = [
             threading.Thread(target=self._work, name=f"theater-guest-{i}", daemon=True)
@@ -84,6 +94,7 @@ class Workers:
         self._live.discard(call)
 
     def step_aside(self) -> None:
+        self._mine.is_aside = True
         with self._lock:
             self._attentive -= 1
             if self._ready or self._urgent:
@@ -93,8 +104,36 @@ class Workers:
             self._report_errors(lambda: self._when_idle(_nothing))
 
     def step_back(self) -> None:
+        self._mine.is_aside = False
         with self._lock:
             self._attentive += 1
+
+    @contextmanager
+    def blocked(self, *, must: bool = False) -> Iterator[None]:
+        """What is done meanwhile may take long, and others are run by others. On any other thread it does nothing.
+
+        Raises:
+            Busy: too many are blocked already, unless it ``must`` be done.
+        """
+        thread = threading.current_thread()
+        with self._lock:
+            is_ours = (thread in self._threads or thread in self._stand_ins) and thread not in self._blocked
+            if is_ours and len(self._blocked) >= BLOCKED_MAX:
+                if not must:
+                    raise Busy(f"{BLOCKED_MAX} calls of this node wait for a compiler already; try again later")
+                is_ours = False
+            was_attentive = is_ours and not getattr(self._mine, "is_aside", False)
+            if is_ours:
+                self._blocked.add(thread)
+                self._attentive -= was_attentive
+                self._rouse()  # also where nothing waits: what was brought so far has to be written down by somebody
+        try:
+            yield
+        finally:
+            if is_ours:
+                with self._lock:
+                    self._blocked.discard(thread)
+                    self._attentive += was_attentive
 
     def close(self) -> None:
         """Kill what runs, join the threads. Does nothing the second time."""
@@ -110,17 +149,29 @@ class Workers:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(JOIN_S)
+        with self._lock:  # nobody is blocked any more, so no other one comes
+            stand_ins = list(self._stand_ins)
+        for thread in stand_ins:
+            if thread is not threading.current_thread():
+                thread.join(JOIN_S)
         self._ticker.close()
-        stuck = [thread.name for thread in self._threads if thread.is_alive()]
-        if stuck and threading.current_thread() not in self._threads:
+        stuck = [thread.name for thread in (*self._threads, *stand_ins) if thread.is_alive()]
+        if stuck and threading.current_thread() not in (*self._threads, *stand_ins):
             raise InternalError(f"a host function blocks {', '.join(stuck)}: it does not come back")
 
     def _rouse(self) -> None:
         """Wake a worker, unless one is awake already and will look at the queue by itself. The lock is held."""
-        if self._attentive == 0 and self._asleep > 0:
+        if self._attentive > 0:
+            return
+        if self._asleep > 0:
             self._asleep -= 1
             self._attentive += 1
             self._wake.put(None)
+        elif len(self._stand_ins) < len(self._blocked):
+            thread = threading.Thread(target=self._stand_in, name="theater-guest-stand-in", daemon=True)
+            self._stand_ins.add(thread)
+            self._attentive += 1
+            thread.start()
 
     def _work(self) -> None:
         count = 0
@@ -129,6 +180,34 @@ class Workers:
             count += 1
             if count % RUN_MAX == 0:
                 self._be_idle()
+
+    def _stand_in(self) -> None:
+        """As ``_work``, for as long as somebody is blocked and something is to be done."""
+        count = 0
+        while (call := self._next_of_stand_in()) is not None:
+            self._run(call)
+            count += 1
+            if count % RUN_MAX == 0:
+                self._be_idle()
+
+    def _next_of_stand_in(self) -> GuestCall | None:
+        """The next call; None where this one is not needed any longer, and is counted no more."""
+        while True:
+            with self._lock:
+                is_needed = len(self._stand_ins) <= len(self._blocked)
+                if is_needed and self._urgent:
+                    return self._urgent.popleft()
+                if is_needed and self._ready:
+                    return self._ready.popleft()
+            self._be_idle()
+            with self._lock:
+                if len(self._stand_ins) <= len(self._blocked) and (self._urgent or self._ready):
+                    continue
+                self._attentive -= 1
+                self._stand_ins.discard(threading.current_thread())
+                if self._urgent or self._ready:
+                    self._rouse()
+                return None
 
     def _next(self) -> GuestCall | None:
         """The next call, as soon as there is one; None once the engine was closed and nothing is left."""

@@ -95,6 +95,9 @@ class ActorSystem(Protocol):
     def pending_requests(self) -> list[PendingRequest]:
         """What waits for an answer of this actor, the oldest first, without what this step has answered."""
 
+    def is_pending(self, request_id: str) -> bool:
+        """Whether it is one of those."""
+
     def may_open_channel(self, to: ActorId, size_bytes: int) -> Problem | None:
         """As ``may_request``, and no-channels."""
 
@@ -104,10 +107,22 @@ class ActorSystem(Protocol):
     def channels(self) -> list[ChannelFacts]:
         """The open channels of this actor, by id."""
 
+    def has_channel(self, channel: str) -> bool:
+        """Whether it is one of those."""
+
     # -- timing
 
     def timers(self) -> list[TimerFacts]:
         """The waiting timers of this actor, by next firing, then id."""
+
+    def has_timer(self, timer_id: str) -> bool:
+        """Whether it is one of those."""
+
+    def count_timers(self) -> int:
+        """How many those are."""
+
+    def timers_bytes(self) -> int:
+        """The sum of their bodies."""
 
     # -- supervisor
 
@@ -134,7 +149,10 @@ class ActorSystem(Protocol):
         """Problems: not-found, not-running."""
 
     def may_restart(self, child: ActorId) -> Problem | None:
-        """Problems: not-found, not-running (it has not started), name-taken."""
+        """Problems: not-found, not-running (it has not started, or its parent does not run), name-taken."""
+
+    def may_subscribe(self, child: ActorId) -> Problem | None:
+        """Problems: too-many."""
 
     def may_remove(self, child: ActorId) -> Problem | None:
         """Problems: not-found, still-running."""
@@ -146,4 +164,4 @@ class ActorSystem(Protocol):
         """
 
     def child_events(self, child: ActorId, start: int, limit: int) -> list[Event] | Problem:
-        """Committed events of a descendant. Problems: not-found."""
+        """Committed events of a descendant, at least one where there are any. Problems: not-found."""

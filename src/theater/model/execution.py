@@ -10,6 +10,7 @@ call that already closed ignores it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final, Protocol
@@ -187,6 +188,15 @@ class Engine(Protocol):
         It is the moment to write down what the calls that it ran have brought. While it does, the engine counts on the
         thread as little as if it slept, until ``action`` calls what it was given: that the long part is over. Set once,
         before the first ``begin``.
+        """
+
+    def blocked(self, *, must: bool = False) -> AbstractContextManager[None]:
+        """Round what takes long in a host function: meanwhile another thread runs guests in place of this one.
+
+        Round what is done on any other thread it does nothing.
+
+        Raises:
+            Busy: too many are blocked already, unless it ``must`` be done.
         """
 
     def close(self) -> None:

@@ -86,7 +86,11 @@ _CEILINGS: dict[str, float] = {
     "reply": 64 * 2**20,
     "events-per-step": 1_000_000,
     "bytes-per-step": 2**30,
-    "mailbox": 1_000_000,
+    "mailbox": 100_000,
+    "children": 10_000,
+    "timers": 10_000,
+    "channels": 10_000,
+    "outstanding": 100_000,
 }
 
 # Below these an actor could not take a single step. Others may be 0: there is none of what they bound then.

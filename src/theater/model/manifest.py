@@ -25,7 +25,9 @@ InstanceMode = Literal["fresh", "warm"]
 MANIFEST_MAX_BYTES = 256 * 1024
 _KEYS = ("name", "component", "params", "instance", "limits", "supervision", "capabilities")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}\Z")
-_PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_-]*)(?::-([^}]*))?\}")
+# A default has no braces in it: else a text of unclosed placeholders would be searched to its end from each of them,
+# and nothing else runs while an expression is being matched.
+_PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_-]*)(?::-([^{}]*))?\}")
 _PARAMS_MAX_BYTES = 2**20
 
 

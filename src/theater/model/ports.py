@@ -82,7 +82,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 
 class EntryKey(msgspec.Struct, frozen=True, gc=False):
-    """An entry to be dropped. Where a ``required`` one is not there, nothing of the transaction is written.
+    """An entry to be dropped, or only looked for. Where a ``required`` one is not there, nothing at all is written.
 
     So a step cannot be committed on a message that was never accepted, nor twice on the same one.
     """
@@ -100,7 +100,8 @@ class Append(msgspec.Struct, frozen=True):
     ``record`` is written (inserted or replaced) with the events. ``attempt`` sets the durable attempt mark of the
     actor's open step: the number of times that running it was begun after an unclean stop; 0 clears it. ``drops`` are
     made before ``puts``; both may concern other actors too, which must have a chain, or get one by ``births``: the
-    first appends of chains that begin in this very transaction (these have no births of their own).
+    first appends of chains that begin in this very transaction (these have no births of their own). ``requires`` have
+    to be there before anything is dropped, and stay: what an open step rests on.
     """
 
     actor: ActorId
@@ -111,6 +112,7 @@ class Append(msgspec.Struct, frozen=True):
     puts: tuple[Entry, ...] = ()
     drops: tuple[EntryKey, ...] = ()
     births: tuple[Append, ...] = ()
+    requires: tuple[EntryKey, ...] = ()
 
 
 class Appended(msgspec.Struct, frozen=True):

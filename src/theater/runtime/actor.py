@@ -18,12 +18,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from theater.errors import InternalError, MailboxFull, StoreError
+from theater.errors import InternalError, StoreError
 from theater.model.crash import Crash
 from theater.model.event import EMPTY, Event, Head
 from theater.model.exit_reason import ExitReason
 from theater.model.payload import CrashedPayload, Message
 from theater.model.ports import LIVING, ActorRecord, Status
+from theater.runtime.admission import require_room, take_place
 from theater.runtime.anatomy import Anatomy
 from theater.runtime.being import Being
 from theater.runtime.consequences import Consequences
@@ -120,6 +121,11 @@ class Actor:
         return self._being.committed
 
     @property
+    def deferred(self) -> list[Deferred]:
+        """The requests whose answer it has put off."""
+        return self._being.holdings.all_deferred()
+
+    @property
     def is_stopping(self) -> bool:
         """Whether it begins no step any more."""
         return self._stopping.under_way is not None
@@ -131,13 +137,14 @@ class Actor:
 
         Raises:
             NotRunning: it is stopped or crashed, or the runtime is closing.
-            MailboxFull: as many letters wait as its manifest allows.
+            MailboxFull: as many letters wait, or requests are put off, as its manifest allows.
         """
         with self._being.lock:
             if self._has_left:
                 return False
             self._require_open()
-            self._take_place()
+            require_room(self._being, letter)
+            take_place(self._being)
             self._mailbox.put(letter)
             self.advance()
             return True
@@ -146,7 +153,7 @@ class Actor:
         """Take a place for a letter that goes to the store first. Raises as ``submit``."""
         with self._being.lock:
             self._require_open()
-            self._take_place()
+            take_place(self._being)
 
     def receive(self, letter: Letter) -> bool:
         """Take a letter that is in the store already, or on the way there. False where it has gone to rest."""
@@ -184,7 +191,14 @@ class Actor:
                 self.supervising.child_ended(signal)
             self.supervising.duties.go_on()
             self._performer.clear_answers()
+            self._performer.forget_expired()
             self.advance()
+
+    def forgo(self) -> None:
+        """Somebody outside waits no longer for an answer of it."""
+        with self._being.lock:
+            if not self._is_gone and self._early is None:
+                self._performer.forget_expired()
 
     def join_as_suspect(self, join: Callable[[], None], attempts: int, rested: Callable[[], None]) -> None:
         """Join, and leave a durable mark before the first step; ``rested`` is called when that has come to rest.
@@ -195,7 +209,7 @@ class Actor:
             self._performer.suspect(Suspicion(attempts, rested))
             join()
             if self._performer.is_unfounded():
-                rested()
+                self._being.surroundings.exclusion.afterwards(rested)
 
     def child_ended(self, signal: ExitSignal) -> bool:
         """A child of it has ended. False where it has gone to rest."""
@@ -469,7 +483,7 @@ class Actor:
             self._is_gone = True
             durable = [*self._mailbox.take_durable(), *(self._early or ())]
         self._being.surroundings.doubt(self._being.id)
-        self._being.surroundings.router.left(self, durable)
+        self._being.surroundings.router.left(self, durable, failure)
         for asked in waiting:
             asked.done(failure)
 
@@ -483,10 +497,3 @@ class Actor:
             raise self._being.not_running("closed")
         if self.status not in LIVING:
             raise self._being.not_running(self.status)
-
-    def _take_place(self) -> None:
-        directory = self._being.surroundings.directory
-        card = directory.card(self._being.id)
-        most = self._being.anatomy.limits.mailbox
-        if card is None or not directory.take_place(card, most=most):
-            raise MailboxFull(f"the mailbox of {self.record.name!r} is full ({most} letters); try again")

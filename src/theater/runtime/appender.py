@@ -7,6 +7,7 @@ durable -- order in the chain is enough between the steps of one actor -- but wh
 
 A commit may bring consequences for others along (``Consequences``): they are written in the same transaction, and what
 is to be done in memory is done as soon as the transaction has been handed to the store, in the order of the chain.
+What goes into the chain of a step that is still open is written only where what it rests on is in the store.
 
 Once an append failed, the chain is closed to this holder: everything that waits hears the error, and so does whoever
 adds or commits afterwards.
@@ -25,6 +26,7 @@ from theater.model.ids import ActorId
 from theater.model.ports import ActorRecord, Append, Appended, Clock, Entropy, EventStore
 from theater.runtime.consequences import Bring, Consequences
 from theater.runtime.exclusion import Exclusion
+from theater.runtime.grounds import Grounds
 from theater.runtime.mishap import report
 
 Last = tuple[Kind, str, bytes] | Callable[[int], tuple[Kind, str, bytes]]
@@ -63,6 +65,7 @@ class Appender:
         "_entropy",
         "_exclusion",
         "_failure",
+        "_grounds",
         "_head",
         "_is_tidying",
         "_is_under_way",
@@ -105,6 +108,7 @@ class Appender:
         self._promised_us = 0
         self._waiting: list[tuple[OnDurable, list[Event]]] = []
         self._consequences: Consequences | None = None
+        self._grounds: Grounds | None = None
         self._afterwards: deque[_Afterwards] | None = None
         self._is_tidying = False
         self._record: ActorRecord | None = None
@@ -153,10 +157,19 @@ class Appender:
             pending > 0 and self._clock.now_us() - self._pending_since_us >= FLUSH_AFTER_US
         )
 
-    def add(self, kind: Kind, name: str, payload: bytes) -> Event:
-        """Put an event at the chain's end. It becomes durable with the next commit."""
+    def add(self, kind: Kind, name: str, payload: bytes, *, grounds: Grounds | None = None) -> Event:
+        """Put an event at the chain's end. It becomes durable with the next commit.
+
+        ``grounds``: it opens a step, which rests on these.
+        """
         with self._lock:
+            if grounds is not None:
+                self._grounds = grounds
             return self._seal(kind, name, payload)
+
+    def rest_on(self, grounds: Grounds | None) -> None:
+        """A step that was open before goes on, or the one that is open ends: the latter in the commit of its end."""
+        self._grounds = grounds
 
     def entrust(self, batch: Append) -> None:
         """Everything added so far is in ``batch``, which somebody else hands to the store, before anything else is."""
@@ -259,6 +272,8 @@ class Appender:
         if self._is_under_way or not self._is_wanted:
             return None
         events, waiting, brought = tuple(self._pending), self._waiting, self._consequences
+        if events and self._grounds is not None:
+            brought = self._grounds.require(brought)
         if not events and self._record is None and self._attempt is None and not waiting and brought is None:
             self._is_wanted = False
             return None
@@ -272,8 +287,9 @@ class Appender:
                 record=self._record,
                 attempt=self._attempt,
                 puts=tuple(brought.puts.values()),
-                drops=tuple(brought.drops.values()),
+                drops=(*brought.drops.values(), *brought.twice),
                 births=tuple(brought.births),
+                requires=tuple(brought.requires.values()),
             )
         self._pending = []
         self._waiting = []

@@ -47,9 +47,10 @@ class Being:
         return self.record.status
 
     def become(self, record: ActorRecord) -> None:
-        """It is something else now, and everybody sees it."""
+        """It is something else now, and everybody sees it: unless its chain failed, and it will not come to be."""
         self.record = record
-        self.surroundings.directory.put(record)
+        if self.appender.failure is None:
+            self.surroundings.directory.put(record)
 
     def not_running(self, what: str, so: str = "takes no messages") -> NotRunning:
         """Why it does not do something."""

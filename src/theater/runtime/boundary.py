@@ -32,6 +32,7 @@ import msgspec
 from theater.model.actor_system import ActorSystem
 from theater.model.capability import Denied, HostClass, HostFunction, Noted, Resources, Wait
 from theater.model.crash import StepCrash
+from theater.model.effects import AtOnce
 from theater.model.event import Kind
 from theater.model.execution import SUSPEND
 from theater.model.header import format_time, parse_time
@@ -86,7 +87,18 @@ class PendingWait(msgspec.Struct, frozen=True):
 class Boundary:
     """The ``Host`` of one step. ``system`` is there in a live step alone."""
 
-    __slots__ = ("_bindings", "_bytes", "_events", "_limits", "_names", "_tape", "_waited_us", "context", "pending")
+    __slots__ = (
+        "_bindings",
+        "_bytes",
+        "_events",
+        "_limits",
+        "_names",
+        "_tape",
+        "_waited_us",
+        "context",
+        "pending",
+        "played",
+    )
 
     def __init__(
         self,
@@ -108,6 +120,8 @@ class Boundary:
         self._waited_us = 0
         self._names: Names = {}
         self.pending: PendingWait | None = None
+        self.played: list[tuple[AtOnce, bool]] = []
+        """What was waited for in an earlier run of the step, and whether anything came of it in time."""
         self.context = Context(
             facts,
             message_id=message_id,
@@ -259,6 +273,9 @@ class Boundary:
         recorded = self._tape.answer(binding.event_name, ended_us=pending.ended_us)
         if recorded is not None:
             answer = None if wait.effect is None else _decoded(binding, recorded.answer)
+            if wait.effect is not None:
+                self.context.now_us = parse_time(recorded.now or "")  # what it gets in the end depends on that
+                self.played.append((wait.effect, answer != wait.answer()))
             return self._end_wait(pending, parse_time(recorded.now or ""), answer)
         if self._tape.is_live:
             self.pending = pending

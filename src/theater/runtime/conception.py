@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from theater.errors import Denied, InvalidComponent, InvalidInput, NameTaken, NotFound
+from theater.errors import Busy, Denied, InvalidComponent, InvalidInput, NameTaken, NotFound
 from theater.model.actor_system import Problem
 from theater.model.child_spec import Backoff, ChildSpec
 from theater.model.effects import ChildOrder
@@ -34,10 +34,10 @@ def permissions_of(node: Node, manifest: Manifest, allowed: Sequence[str] = ()) 
 
 
 def free_name(directory: Directory, name: str) -> str:
-    """``name``, or ``name-2`` and so on where a living actor has it."""
+    """``name``, or ``name-2`` and so on where a living actor has it, or one that is to be started again."""
     number = 1
     candidate = name
-    while directory.named(candidate) is not None:
+    while not directory.is_free(candidate):
         number += 1
         candidate = f"{name[: 62 - len(str(number))]}-{number}"
     return candidate
@@ -67,11 +67,13 @@ class ChildPlan:
     spec: ChildSpec
 
 
-def plan_child(surroundings: Surroundings, order: ChildOrder, grants: Grants) -> ChildPlan | Problem:
+def plan_child(
+    surroundings: Surroundings, order: ChildOrder, grants: Grants, *, must: bool = False
+) -> ChildPlan | Problem:
     """Check a child that an actor with these ``grants`` wants to spawn, and reserve its name.
 
     Problems: invalid-manifest, grants-exceeded, component-not-found, component-refused, name-taken, not-json,
-    too-large.
+    too-large, and other: busy, where its component has to be compiled and others are; unless it ``must`` be born.
     """
     node = surroundings.node
     try:
@@ -92,7 +94,9 @@ def plan_child(surroundings: Surroundings, order: ChildOrder, grants: Grants) ->
     except InvalidInput as error:
         return ("invalid-manifest", error.message)
     try:
-        node.loader.bind(node.loader.load(component).program, permissions.effective)
+        node.loader.bind(node.loader.load_in_step(component, must=must).program, permissions.effective)
+    except Busy as error:
+        return ("other", f"busy: {error.message}")
     except NotFound:
         return ("component-not-found", component)
     except InvalidComponent as error:

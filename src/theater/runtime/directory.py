@@ -68,6 +68,7 @@ class Directory:
         self._cards: dict[ActorId, Card] = {}
         self._names: dict[str, ActorId] = {}
         self._reserved: set[str] = set()
+        self._kept: dict[str, ActorId] = {}  # for whom, ended now, that is to be started again
         for record in records:
             self.put(record)
 
@@ -113,6 +114,8 @@ class Directory:
                 return
             if self._names.get(card.record.name) == actor:
                 del self._names[card.record.name]
+            if self._kept.get(card.record.name) == actor:
+                del self._kept[card.record.name]
             self._disown(card.record)
 
     def remove_child(self, child: ActorId) -> None:
@@ -128,10 +131,17 @@ class Directory:
         """The living actor of that name."""
         return self._names.get(name)
 
-    def reserve_name(self, name: str) -> bool:
-        """Keep a name for an actor that is about to come. False where a living one, or another such, has it."""
+    def is_free(self, name: str) -> bool:
+        """Whether no living actor has that name, and it is kept for nobody who is to be started again."""
+        return name not in self._names and name not in self._kept
+
+    def reserve_name(self, name: str, owner: ActorId | None = None) -> bool:
+        """Keep a name for an actor that is about to come: ``owner``, where it comes again.
+
+        False where a living one, or another such, has it, or it is kept for one that is to be started again.
+        """
         with self._lock:
-            if name in self._names or name in self._reserved:
+            if name in self._names or name in self._reserved or self._kept.get(name, owner) != owner:
                 return False
             self._reserved.add(name)
             return True
@@ -141,6 +151,17 @@ class Directory:
         with self._lock:
             self._reserved.discard(name)
 
+    def keep_name(self, name: str, owner: ActorId) -> None:
+        """It has ended, or is about to, and is to be started again: nobody else gets its name until then."""
+        with self._lock:
+            self._kept.setdefault(name, owner)
+
+    def give_up_name(self, name: str, owner: ActorId) -> None:
+        """It has been started again, or is not to be any more."""
+        with self._lock:
+            if self._kept.get(name) == owner:
+                del self._kept[name]
+
     # -- family
 
     def children(self, parent: ActorId) -> tuple[ActorId, ...]:
@@ -148,6 +169,16 @@ class Directory:
         with self._lock:
             card = self._cards.get(parent)
             return tuple(card.children) if card is not None and card.children is not None else ()
+
+    def living_below(self, parent: ActorId) -> list[ActorId]:
+        """The living ones next below it: its children, and in the place of an ended one those below that.
+
+        In the order in which they are stopped: the last started first.
+        """
+        found: list[ActorId] = []
+        for child in reversed(self.children(parent)):
+            found += [child] if self.is_living(child) else self.living_below(child)
+        return found
 
     def count_children(self, parent: ActorId) -> int:
         """How many there are."""

@@ -12,10 +12,10 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from theater.errors import InternalError, NotFound, NotRunning, StoreError, TheaterError
+from theater.errors import HeadConflict, InternalError, NotFound, NotRunning, StoreError, TheaterError
 from theater.model.ids import ActorId
 from theater.model.limits import limits_from_json
-from theater.model.ports import Append, Appended
+from theater.model.ports import Append, Appended, Space
 from theater.runtime.actor import Actor
 from theater.runtime.birth import Newborn, Woken, give_birth, wake_up
 from theater.runtime.channels import Channels
@@ -39,8 +39,17 @@ from theater.runtime.waits import Waits
 WAKERS = 4
 """Threads that read actors from the store. Waking one may mean compiling its component, which takes a while."""
 
+WORK: tuple[Space, ...] = ("mailbox", "signal", "duty")
+"""Where it stands in the store that an actor has something to do."""
+
+RETRY_US = 5_000_000
+"""After a commit that the disk did not take: it may have room again by then, or fail again at little cost."""
+
 IN_MEMORY_MAX = 4096
 """Actors that stay in memory though nothing goes on with them, about 10 kB each."""
+
+ARRIVALS = 100
+"""How many may come before all are asked again, once nobody could leave."""
 
 
 class Dispatcher:
@@ -71,6 +80,7 @@ class Dispatcher:
         self._errands: dict[ActorId, list[tuple[Callable[[Actor], bool], Heard]]] = {}
         self._wakers = ThreadPoolExecutor(max_workers=WAKERS, thread_name_prefix="theater-waker")
         self._is_closing = False
+        self._spared_arrivals = 0  # for which nobody is asked to leave
         self._recovery: Recovery | None = None
 
     def __len__(self) -> int:
@@ -88,6 +98,10 @@ class Dispatcher:
         with self._lock:
             self._in_memory[actor.record.id] = actor
             letters = self._on_the_way.pop(actor.record.id, ())
+            is_closing = self._is_closing
+        if is_closing:  # it is written, and begins when the node is opened again
+            actor.shut()
+            actor.leave()
         for letter in letters:
             self.deliver(actor.record.id, letter)
 
@@ -140,8 +154,8 @@ class Dispatcher:
         self.enter(newborn.actor)  # before it is in the store, so that nobody reads a second one from there
         return _ChildBirth(self, newborn)
 
-    def left(self, actor: Actor, letters: Sequence[Letter] = ()) -> None:
-        """It has gone. Nobody is woken up for its letters: whatever ails its chain may not be over."""
+    def left(self, actor: Actor, letters: Sequence[Letter] = (), failure: StoreError | None = None) -> None:
+        """It has gone: to rest, or since its chain could not be written. What it has to do waits for another try."""
         own = actor.record.id
         with self._lock:
             if self._in_memory.get(own) is actor:
@@ -152,6 +166,24 @@ class Dispatcher:
         if is_replaced:
             for letter in letters:
                 self.deliver(own, letter)
+        elif isinstance(failure, HeadConflict):  # it had run ahead of what was written: the store knows better
+            self.background(lambda: self._take_up(own))
+        elif failure is not None and self._has_work(own):
+            clock = self.surroundings.node.clock
+            clock.call_at(clock.now_us() + RETRY_US, lambda: self._later(own))
+
+    def _later(self, actor: ActorId) -> None:
+        self.background(lambda: self._take_up(actor))
+
+    def _take_up(self, actor: ActorId) -> None:
+        """Wake an actor if it has something to do."""
+        if self._has_work(actor):
+            with self._lock:
+                if actor not in self._in_memory:
+                    self._wake(actor)
+
+    def _has_work(self, actor: ActorId) -> bool:
+        return any(self.surroundings.node.store.entries(actor, space) for space in WORK)
 
     def background(self, work: Callable[[], None]) -> bool:
         """On a thread of those who wake actors."""
@@ -227,11 +259,7 @@ class Dispatcher:
         self.surroundings.channels.load()
         self.surroundings.subscriptions.load()
         restless = set(store.holders("signal", "duty"))
-        busy = [
-            actor
-            for actor in store.holders("mailbox", "signal", "duty")
-            if directory.is_living(actor) or actor in restless
-        ]
+        busy = [actor for actor in store.holders(*WORK) if directory.is_living(actor) or actor in restless]
         if store.facts().unclean:
             self._recovery = Recovery(busy)
         with self._lock:
@@ -314,8 +342,11 @@ class Dispatcher:
         with self._lock:
             if len(self._in_memory) <= IN_MEMORY_MAX:
                 return
+            if self._spared_arrivals > 0:
+                self._spared_arrivals -= 1
+                return
             candidates = list(self._in_memory.values())
-        surplus = len(candidates) - IN_MEMORY_MAX * 7 // 8
+        wanted = surplus = len(candidates) - IN_MEMORY_MAX * 7 // 8
         for actor in candidates:
             if surplus <= 0:
                 break
@@ -324,6 +355,8 @@ class Dispatcher:
             if actor.go():
                 self.left(actor)
                 surplus -= 1
+        if surplus == wanted:  # nobody could: it is not worth asking all of them again for each that comes
+            self._spared_arrivals = ARRIVALS
 
 
 class _ChildBirth:

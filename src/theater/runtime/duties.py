@@ -5,13 +5,20 @@ nobody else up. Whoever orders something else of that child meanwhile means that
 
 An order is begun when the transaction that it came with has its place in the order of all transactions, and it is done
 when what it brings about has its own place: so whatever the child does next, its end included, is heard of behind that.
+
+Until that is durable too, it is kept in mind: where it could not be written, the order is carried out once more after a
+pause. So is a start for which the name of the child is not free, since a living actor took it in the moment between the
+end of the child and the decision: that is no failure of the child. From the decision on its name is kept for it, for as
+long as its start is owed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from theater.errors import NotFound, NotRunning, TheaterError
+import msgspec
+
+from theater.errors import NameTaken, NotFound, NotRunning, StoreError, TheaterError
 from theater.model.event import Event
 from theater.model.ids import ActorId
 from theater.model.ports import EntryKey
@@ -19,6 +26,9 @@ from theater.runtime.being import Being
 from theater.runtime.consequences import Consequences
 from theater.runtime.mishap import report
 from theater.runtime.orders import Heard, Order, Removal, Restart, Stop, encode_order
+
+RETRY_US = 1_000_000
+"""How long an order waits that could not be carried out for a reason that may pass."""
 
 
 class Duties:
@@ -34,7 +44,9 @@ class Duties:
         "_orders",
         "_promised",
         "_start_failed",
+        "_tried",
         "_under_way",
+        "_unsure",
         "_when_done",
     )
 
@@ -50,6 +62,10 @@ class Duties:
         self._start_failed = start_failed
         self._orders: list[Order] = []
         self._promised: set[str] = set()
+        self._unsure: dict[str, Order] = {}
+        """What was begun, and may not be durable yet."""
+        self._tried: set[str] = set()
+        """What waits to be tried again."""
         self._alarms: dict[str, Callable[[], None]] = {}
         self._under_way: Order | None = None
         self._is_chosen = False
@@ -60,7 +76,7 @@ class Duties:
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing to do, now or later."""
-        return not self._orders and self._under_way is None
+        return not (self._orders or self._unsure) and self._under_way is None
 
     @property
     def is_resting(self) -> bool:
@@ -93,13 +109,17 @@ class Duties:
         if order.kind == "start" or order.is_quiet:  # a stop that is to be heard of needs an end that can be
             self.call_off(order.target, brought)
         brought.put(self._being.id, "duty", order.key, encode_order(order))
+        self._keep_name(order)
+        brought.undone.append(lambda _: self._release_name(order))
         self._orders.append(order)
         self._promised.add(order.key)
         brought.after.append(lambda: self._placed(order))
 
     def take(self, orders: Iterable[Order]) -> None:
         """These stood in the store."""
-        self._orders += orders
+        for order in orders:
+            self._keep_name(order)
+            self._orders.append(order)
 
     def go_on(self) -> None:
         """Carry out what there is."""
@@ -111,11 +131,19 @@ class Duties:
         for order in tuple(self._orders):
             if order.kind == "start" and order.target == target and order is not self._under_way:
                 self._strike(order, brought)
+        for order in tuple(self._unsure.values()):
+            if order.kind == "start" and order.target == target and order is not self._under_way:
+                self._unsure.pop(order.key, None)  # it is done, or will not be
+                brought.drop(self._being.id, "duty", order.key, required=False)
 
     def forget(self, brought: Consequences) -> None:
         """Nothing of what is not begun is to be done any more."""
         for order in tuple(self._orders):
             self._strike(order, brought)
+        for order in tuple(self._unsure.values()):
+            if order.kind == "start":
+                self._unsure.pop(order.key, None)
+                brought.drop(self._being.id, "duty", order.key, required=False)
 
     def close(self) -> None:
         """The runtime closes: what is not begun waits in the store. The lock is held."""
@@ -126,7 +154,9 @@ class Duties:
     def _strike(self, order: Order, brought: Consequences) -> None:
         brought.drop(self._being.id, "duty", order.key, required=False)
         self._orders.remove(order)
+        self._release_name(order)
         self._promised.discard(order.key)
+        self._tried.discard(order.key)
         cancel = self._alarms.pop(order.key, None)
         if cancel is not None:
             cancel()
@@ -185,12 +215,16 @@ class Duties:
         router, own = self._being.surroundings.router, self._being.id
         key = EntryKey(own, "duty", order.key)
 
+        self._unsure[order.key] = order
+
         def placed() -> None:
             self._done(order, None)
 
         def done(failure: TheaterError | None) -> None:
-            if failure is not None:  # whoever says so may hold his own lock
-                self._being.surroundings.exclusion.afterwards(lambda: self._done(order, failure))
+            if failure is None:
+                self._unsure.pop(order.key, None)
+            else:  # whoever says so may hold his own lock
+                self._being.surroundings.exclusion.afterwards(lambda: self._failed(order, failure))
 
         match order.kind:
             case "stop":
@@ -212,6 +246,43 @@ class Duties:
             case "give-up":
                 self._give_up(Stop(by="runtime", mode=None, done=done, placed=placed, order=key))
 
+    def _failed(self, order: Order, failure: TheaterError) -> None:
+        """It could not be done: tried again, or given up."""
+        with self._being.lock:
+            is_wanted = self._unsure.pop(order.key, None) is order
+            is_passing = isinstance(failure, StoreError) or (isinstance(failure, NameTaken) and order.kind == "start")
+            if is_wanted and is_passing and not self._is_closed and self._being.appender.failure is None:
+                self._try_again(order, failure)
+                return
+        self._done(order, failure)
+
+    def _try_again(self, order: Order, failure: TheaterError) -> None:
+        """After a pause, unless it is taken back meanwhile. The lock is held."""
+        if order.key not in self._tried:
+            self._tried.add(order.key)
+            report(RuntimeError(f"actor {order.target} cannot be made to {order.kind}, tried again: {failure}"))
+        again = msgspec.structs.replace(order, due_us=self._being.surroundings.node.clock.now_us() + RETRY_US)
+        if self._under_way is order:
+            self._under_way = None
+        if order in self._orders:
+            self._orders[self._orders.index(order)] = again
+        else:
+            self._keep_name(again)
+            self._orders.insert(0, again)
+        self._next()
+
+    def _keep_name(self, order: Order) -> None:
+        directory = self._being.surroundings.directory
+        card = directory.card(order.target)
+        if order.kind == "start" and card is not None:
+            directory.keep_name(card.record.name, order.target)
+
+    def _release_name(self, order: Order) -> None:
+        directory = self._being.surroundings.directory
+        card = directory.card(order.target)
+        if order.kind == "start" and card is not None:
+            directory.give_up_name(card.record.name, order.target)
+
     def _done(self, order: Order, failure: TheaterError | None) -> None:
         with self._being.lock:
             if self._under_way is not order:
@@ -223,6 +294,8 @@ class Duties:
             is_wanted = order in self._orders
             if is_wanted:
                 self._orders.remove(order)
+                self._release_name(order)
+                self._tried.discard(order.key)
         if failure is not None:
             key = order.key
             self._being.appender.commit(

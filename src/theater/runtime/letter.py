@@ -101,6 +101,20 @@ def decode_letter(data: bytes, done: Done | None = None) -> Letter:
     )
 
 
+class Asker:
+    """The ``done`` of a request from outside, for whose answer somebody may stop waiting."""
+
+    __slots__ = ("_tell", "is_gone")
+
+    def __init__(self, tell: Done) -> None:
+        self._tell = tell
+        self.is_gone = False
+
+    def __call__(self, answer: Answer) -> None:
+        """The answer."""
+        self._tell(answer)
+
+
 class Deferred(msgspec.Struct, frozen=True):
     """A request that was handled without an answer: the actor gives it later. ``done`` is for one from outside."""
 
@@ -110,7 +124,9 @@ class Deferred(msgspec.Struct, frozen=True):
     done: Done
 
     def is_expired(self, now_us: int) -> bool:
-        """Whether who asked has given up waiting; one from outside never does."""
+        """Whether who asked waits no longer: the time is over, or he was outside, and has gone."""
+        if self.sender is None:
+            return self.done is nobody or (isinstance(self.done, Asker) and self.done.is_gone)
         return 0 < self.expires_us <= now_us
 
 

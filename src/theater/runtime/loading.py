@@ -83,6 +83,7 @@ class Loader:
         self._loaded: dict[Digest, Loaded] = {}
         self._lock = threading.Lock()
         self._turns: dict[Digest, threading.Lock] = {}
+        self._refused: dict[Digest, InvalidComponent] = {}
         self._grants: dict[bytes, Grants] = {}
         self._bound: dict[tuple[Digest, tuple[tuple[str, Grant], ...]], Bindings] = {}
 
@@ -90,12 +91,23 @@ class Loader:
         """Whether ``load`` returns at once."""
         return digest in self._loaded
 
+    def load_in_step(self, digest: Digest, *, must: bool = False) -> Loaded:
+        """As ``load``, on a thread that runs guests: while the component is compiled, another takes its place.
+
+        Raises:
+            Busy: too many wait for that already, unless it ``must`` be done.
+        """
+        if digest in self._loaded or digest in self._refused:
+            return self.load(digest)
+        with self._engine.blocked(must=must):
+            return self.load(digest)
+
     def load(self, digest: Digest) -> Loaded:
         """The program of ``digest``, which must be in the content store.
 
         Raises:
             NotFound, Damaged: the content store does not have it, or not as it was.
-            InvalidComponent, CompileFailed: it cannot run here.
+            InvalidComponent, CompileFailed: it cannot run here; which is remembered, and costs nothing again.
         """
         known = self._loaded.get(digest)
         if known is None:
@@ -106,9 +118,18 @@ class Loader:
         return known
 
     def _load(self, digest: Digest) -> Loaded:
-        program = self._engine.load(self._blobs.path(digest), digest, is_suspending=self._is_suspending)
-        role = role_of(program)
-        handlers = handlers_of(program) if role == "actor" else frozenset()
+        refused = self._refused.get(digest)
+        if refused is not None:
+            raise type(refused)(refused.message, **refused.data)
+        try:
+            program = self._engine.load(self._blobs.path(digest), digest, is_suspending=self._is_suspending)
+            role = role_of(program)
+            handlers = handlers_of(program) if role == "actor" else frozenset()
+        except InvalidComponent as error:
+            if len(self._refused) >= BOUND_MAX:
+                self._refused.clear()
+            self._refused[digest] = type(error)(error.message, **error.data)
+            raise
         known = self._loaded[digest] = Loaded(program, role, handlers)
         return known
 

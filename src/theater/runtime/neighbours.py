@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from theater.capabilities.moment import LAST_US
 from theater.model.actor_system import (
     Acquaintance,
     ChannelFacts,
@@ -16,17 +17,19 @@ from theater.model.actor_system import (
     Problem,
     TimerFacts,
 )
-from theater.model.effects import Cancel, CancelTimer, ChildOrder, CloseChannel, Effect, Reply, Schedule, Spawn
+from theater.model.effects import ChildOrder, Effect, Spawn
 from theater.model.event import Event
 from theater.model.ids import ActorId, is_actor_id
 from theater.model.ports import LIVING
 from theater.runtime.being import Being
 from theater.runtime.channels import Offer
 from theater.runtime.context import Context
+from theater.runtime.deeds import Deeds
 from theater.runtime.directory import Bounds, Card
 from theater.runtime.exports import CHANNEL_OPENED
-from theater.runtime.letter import Letter, decode_deferred
+from theater.runtime.letter import Deferred, Letter, decode_deferred
 from theater.runtime.offspring import Offspring
+from theater.runtime.own_timers import OwnTimers
 
 
 class Neighbours:
@@ -35,12 +38,16 @@ class Neighbours:
     __slots__ = (
         "_actor",
         "_being",
+        "_crowded",
+        "_deeds",
         "_holdings",
+        "_is_asking",
         "_letter",
         "_offered",
         "_offspring",
         "_places",
         "_surroundings",
+        "_timers",
         "context",
     )
 
@@ -52,7 +59,12 @@ class Neighbours:
         self._letter = letter
         self._places: dict[ActorId, int] | None = None
         self._offered: str | None = None
+        self._is_asking = False
         self._offspring: Offspring | None = None
+        self._deeds: Deeds | None = None
+        self._timers: OwnTimers | None = None
+        self._crowded: dict[ActorId, tuple[int, int]] = {}
+        """Who has too many requests to answer: as long as it is that number, until that time."""
         self.context: Context | None = None
         """That of the step; set when there is one."""
 
@@ -108,12 +120,19 @@ class Neighbours:
         card = self._surroundings.directory.card(to)
         if card is not None and self._has_too_many(card):
             return ("too-many", self._bounds(card).outstanding)
-        return self.reserve(to, size_bytes)
+        problem = self.reserve(to, size_bytes)
+        if problem is None:
+            circle = self._surroundings.waits.reserve(self._actor, to)
+            if circle is not None:  # it closed in this very moment
+                self._free_place(to)
+                return ("cycle", list(circle))
+            self._is_asking = True
+        return problem
 
     def pending_requests(self) -> list[PendingRequest]:
         """What waits for an answer of this actor."""
         now_us = self._surroundings.node.clock.now_us()
-        answered = {effect.id for effect in self._effects() if isinstance(effect, Reply | Cancel)}
+        answered = self._done().answered
         waiting = [
             PendingRequest(request.id, request.sender, request.expires_us)
             for request in self._holdings.all_deferred()
@@ -123,6 +142,15 @@ class Neighbours:
         if letter.expects_reply and letter.id not in answered:
             waiting.append(PendingRequest(letter.id, letter.sender, letter.expires_us or 0))
         return waiting
+
+    def is_pending(self, request_id: str) -> bool:
+        """Whether it waits for an answer of this actor."""
+        if request_id in self._done().answered:
+            return False
+        request = self._holdings.pending(request_id)
+        if request is not None and not request.is_expired(self._surroundings.node.clock.now_us()):
+            return True
+        return self._letter.expects_reply and self._letter.id == request_id
 
     def may_open_channel(self, to: ActorId, size_bytes: int) -> Problem | None:
         """As a request, if both sides take channels and have not too many. It counts from now on."""
@@ -136,13 +164,15 @@ class Neighbours:
         offer = Offer(self._actor, to)
         reached = self._surroundings.channels.offer(self.context.call_id, offer, here_max=here_max, there_max=there_max)
         if reached is not None:
+            self._free_place(to)
+            self._ask_nobody()
             return ("too-many", reached)
         self._offered = self.context.call_id
         return None
 
     def may_send_on_channel(self, channel: str, size_bytes: int) -> Problem | None:
         """A place at the other side. Where that is about to end, the channel is as good as closed."""
-        facts = next((each for each in self.channels() if each.id == channel), None)
+        facts = self._channel(channel)
         problem: Problem | None = ("unknown-channel", channel)
         if facts is not None:
             problem = None if facts.peer is None else self.reserve(facts.peer, size_bytes)
@@ -150,26 +180,34 @@ class Neighbours:
 
     def channels(self) -> list[ChannelFacts]:
         """The open channels of this actor, that which this step is about to accept included."""
-        effects, letter = self._effects(), self._letter
+        closed, letter = self._done().closed, self._letter
         found = self._surroundings.channels.of(self._actor)
         if letter.export == CHANNEL_OPENED:
             found.append(ChannelFacts(letter.id, letter.sender, opened_here=False))
             found.sort(key=lambda each: each.id)
-        closed = {effect.channel for effect in effects if isinstance(effect, CloseChannel)}
-        closed |= {effect.id for effect in effects if isinstance(effect, Cancel)}
         return [facts for facts in found if facts.id not in closed]
+
+    def has_channel(self, channel: str) -> bool:
+        """Whether it is one of those."""
+        return self._channel(channel) is not None
 
     # -- timing
 
     def timers(self) -> list[TimerFacts]:
         """The waiting timers of this actor, with those that this step sets, and without those that it takes back."""
-        found = {timer.id: timer for timer in self._surroundings.timers.of(self._actor)}
-        for effect in self._effects():
-            if isinstance(effect, Schedule):
-                found[effect.id] = TimerFacts(effect.id, effect.due_us, effect.repeat_us, effect.body)
-            elif isinstance(effect, CancelTimer):
-                found.pop(effect.id, None)
-        return sorted(found.values(), key=lambda timer: (timer.next_us, timer.id))
+        return self._own_timers().all()
+
+    def has_timer(self, timer_id: str) -> bool:
+        """Whether it is one of those."""
+        return self._own_timers().has(timer_id)
+
+    def count_timers(self) -> int:
+        """How many those are."""
+        return self._own_timers().measure().number
+
+    def timers_bytes(self) -> int:
+        """The sum of their bodies."""
+        return self._own_timers().measure().size_bytes
 
     # -- supervisor
 
@@ -196,6 +234,9 @@ class Neighbours:
     def may_restart(self, child: ActorId) -> Problem | None:
         """Whether it can be restarted."""
         return self.offspring.may_restart(child)
+
+    def may_subscribe(self, child: ActorId) -> Problem | None:
+        return self.offspring.may_subscribe(child)
 
     def may_remove(self, child: ActorId) -> Problem | None:
         """Whether it can be removed."""
@@ -228,6 +269,7 @@ class Neighbours:
 
     def give_back(self) -> None:
         """The step is over: what was reserved and not used is free again."""
+        self._ask_nobody()
         if self._offered is not None:
             self._surroundings.channels.withdraw(self._offered)
             self._offered = None
@@ -238,6 +280,18 @@ class Neighbours:
             card = self._surroundings.directory.card(to)
             if card is not None and count:
                 self._surroundings.directory.free_place(card, count)
+
+    def _ask_nobody(self) -> None:
+        if self._is_asking:
+            self._is_asking = False
+            self._surroundings.waits.release(self._actor)
+
+    def _free_place(self, to: ActorId) -> None:
+        """The one that was just reserved."""
+        card = self._surroundings.directory.card(to)
+        if card is not None and self._places is not None:
+            self._places[to] -= 1
+            self._surroundings.directory.free_place(card)
 
     def _no_channels(self, to: ActorId) -> Problem | None:
         """Whether one of both takes none. An actor that is not in memory says so itself, when it is asked."""
@@ -255,8 +309,21 @@ class Neighbours:
             return False
         node, actor = self._surroundings.node, card.record.id
         now_us = node.clock.now_us()
-        deferred = (decode_deferred(entry.key, entry.value) for entry in node.store.entries(actor, "deferred"))
-        return sum(not request.is_expired(now_us) for request in deferred) >= most
+        number, until_us = self._crowded.get(actor, (0, 0))
+        if number == card.deferred and now_us < until_us:
+            return True
+        number = card.deferred
+        found = self._surroundings.router.find(actor)
+        deferred = found.deferred if found is not None else self._stored_deferred(actor)
+        waiting = [request for request in deferred if not request.is_expired(now_us)]
+        if len(waiting) < most:
+            return False
+        self._crowded[actor] = (number, _room_at_us(waiting, most))
+        return True
+
+    def _stored_deferred(self, actor: ActorId) -> list[Deferred]:
+        entries = self._surroundings.node.store.entries(actor, "deferred")
+        return [decode_deferred(entry.key, entry.value) for entry in entries]
 
     def _unable(self, card: Card, size_bytes: int) -> Problem | None:
         if not card.is_living:
@@ -270,10 +337,32 @@ class Neighbours:
         return self._surroundings.router.bounds(card)
 
     def _spawned(self, actor: ActorId) -> Spawn | None:
-        for effect in self._effects():
-            if isinstance(effect, Spawn) and effect.id == actor:
-                return effect
-        return None
+        return self._done().spawned.get(actor)
+
+    def _channel(self, channel: str) -> ChannelFacts | None:
+        if channel in self._done().closed:
+            return None
+        facts = self._surroundings.channels.find(self._actor, channel)
+        if facts is None and self._letter.export == CHANNEL_OPENED and self._letter.id == channel:
+            return ChannelFacts(channel, self._letter.sender, opened_here=False)
+        return facts
+
+    def _own_timers(self) -> OwnTimers:
+        if self._timers is None:
+            self._timers = OwnTimers(self._surroundings.timers, self._actor, self._done())
+        return self._timers
+
+    def _done(self) -> Deeds:
+        """What the step has asked for so far."""
+        if self._deeds is None:
+            self._deeds = Deeds(self._effects())
+        return self._deeds.up_to_now()
 
     def _effects(self) -> Sequence[Effect]:
         return self.context.effects if self.context is not None else ()
+
+
+def _room_at_us(waiting: Sequence[Deferred], most: int) -> int:
+    """When so many of them have expired that there is room for one more, if nothing else happens."""
+    ends_us = sorted(request.expires_us or LAST_US for request in waiting)
+    return ends_us[len(waiting) - most]

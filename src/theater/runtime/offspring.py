@@ -10,10 +10,10 @@ import msgspec
 from theater.capabilities.moment import datetime_of
 from theater.capabilities.supervisor_grant import NAME as SUPERVISOR
 from theater.capabilities.supervisor_grant import SupervisorGrant
-from theater.errors import InvalidComponent, InvalidInput, NotFound
+from theater.errors import Busy, InvalidComponent, InvalidInput, NotFound
 from theater.model.actor_system import ChildFacts, Problem
 from theater.model.child_spec import ChildSpec
-from theater.model.effects import ChildOrder, Effect, RemoveChild, Spawn
+from theater.model.effects import ChildOrder, Effect, RemoveChild, RestartChild, Spawn, Subscribe, Unsubscribe
 from theater.model.event import Event
 from theater.model.exit_reason import ExitReason
 from theater.model.family import Child
@@ -32,6 +32,12 @@ MANIFEST = "theater.toml"
 
 DESCENDANTS_MAX = 1_000
 """In one tree, its root left out: what one root actor may bring about."""
+
+SUBSCRIPTIONS_MAX = DESCENDANTS_MAX
+"""Of one actor."""
+
+EVENTS_MAX_BYTES = 2**20
+"""Of payloads, beyond which no more events are looked up at once: each may have one of many MiB."""
 
 DEPTH_MAX = 16
 """Of one tree: the root is at depth 1."""
@@ -59,7 +65,9 @@ class Offspring:
             source = read_source(manifest)
             if not self._may_read(manifest.parent / source.manifest.component):
                 return ("denied", f"the component of {directory} is outside the directories of the grant")
-            component = component_of(source, node.blobs, node.engine.assemble)
+            component = component_of(source, node.blobs, self._assemble)
+        except Busy as error:
+            return ("other", f"busy: {error.message}")
         except NotFound as error:
             return ("component-not-found", error.message)
         except InvalidComponent as error:
@@ -69,6 +77,11 @@ class Offspring:
         except OSError as error:
             return ("other", f"unreadable: {directory}: {error.strerror}")
         return ChildOrder(manifest=source.manifest.text, component=component)
+
+    def _assemble(self, text: str) -> bytes:
+        engine = self._being.surroundings.node.engine
+        with engine.blocked():
+            return engine.assemble(text)
 
     def _may_read(self, file: Path) -> bool:
         grant = self._being.anatomy.grants.get(SUPERVISOR)
@@ -93,11 +106,11 @@ class Offspring:
         Its name was not kept while nobody had the step in hand. If somebody took it, the child gets one like it.
         """
         surroundings, grants = self._being.surroundings, self._being.anatomy.grants
-        plan = self._plans.pop(child, None) or plan_child(surroundings, order, grants)
+        plan = self._plans.pop(child, None) or plan_child(surroundings, order, grants, must=True)
         match plan:
             case ("name-taken", str(name)):
                 free = free_name(surroundings.directory, name)
-                return plan_child(surroundings, msgspec.structs.replace(order, name=free), grants)
+                return plan_child(surroundings, msgspec.structs.replace(order, name=free), grants, must=True)
             case _:
                 return plan
 
@@ -152,15 +165,29 @@ class Offspring:
         return ("not-running", child)
 
     def may_restart(self, child: ActorId) -> Problem | None:
-        """Whether it can be started again."""
+        """Whether it can be started again: not below a parent that has ended, where nobody would supervise it."""
         problem = self._unable(child)
         if problem is not None:
             return problem
         directory = self._being.surroundings.directory
+        parent = self.parent_of(child)
+        if parent != self._being.id and not (directory.is_living(parent) or self._is_to_restart(parent)):
+            return ("not-running", parent)
         card = directory.card(child)
         assert card is not None
         holder = directory.named(card.record.name)
         return ("name-taken", card.record.name) if holder not in (None, child) else None
+
+    def may_subscribe(self, child: ActorId) -> Problem | None:
+        """Whether it can watch one more."""
+        watched = self._being.surroundings.subscriptions.watched_by(self._being.id)
+        for effect in self._effects:
+            if isinstance(effect, Subscribe):
+                watched.add(effect.child)
+            elif isinstance(effect, Unsubscribe):
+                watched.discard(effect.child)
+        is_more = child not in watched and len(watched) >= SUBSCRIPTIONS_MAX
+        return ("too-many", SUBSCRIPTIONS_MAX) if is_more else None
 
     def may_remove(self, child: ActorId) -> Problem | None:
         """Whether it can leave the list."""
@@ -188,7 +215,14 @@ class Offspring:
         """Committed events of a descendant, also of one that was removed."""
         if not self._is_descendant(child):
             return ("not-found", child)
-        return list(self._being.surroundings.node.store.events(child, start=start, stop=start + limit))
+        found: list[Event] = []
+        size_bytes = 0
+        for event in self._being.surroundings.node.store.events(child, start=start, stop=start + limit):
+            found.append(event)
+            size_bytes += event.header.size_bytes
+            if size_bytes > EVENTS_MAX_BYTES:
+                break
+        return found
 
     # -- what stands about a descendant with its own parent
 
@@ -221,6 +255,9 @@ class Offspring:
             return ("not-found", child)
         siblings = self._being.surroundings.directory.children(self.parent_of(child))
         return None if child in siblings else ("not-found", child)
+
+    def _is_to_restart(self, child: ActorId) -> bool:
+        return any(isinstance(effect, RestartChild) and effect.child == child for effect in self._effects)
 
     def _is_descendant(self, child: ActorId) -> bool:
         return self._being.id in self._being.surroundings.directory.line_of(child)

@@ -57,7 +57,7 @@ def decode_order(data: bytes) -> Order:
     return _decoder.decode(data)
 
 
-class ExitSignal(msgspec.Struct, frozen=True):
+class ExitSignal(msgspec.Struct, frozen=True, omit_defaults=True):
     """The end of a child, for its parent. ``reason`` as in the chain; ``seq`` and ``hash`` are those of the event."""
 
     child: ActorId
@@ -65,11 +65,14 @@ class ExitSignal(msgspec.Struct, frozen=True):
     reason: dict[str, object]
     seq: int
     hash: str
+    has_event: bool = True
+    """False where it came about without an event of its own, and these are of the last one that the child has."""
 
     @property
     def key(self) -> str:
         """Under which it waits in the store."""
-        return f"{self.child}:{self.seq}"
+        own = f"{self.child}:{self.seq}"
+        return own if self.has_event else f"{own}:{self.reason['kind']}"
 
 
 _signal_decoder = msgspec.msgpack.Decoder(ExitSignal)

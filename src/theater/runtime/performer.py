@@ -26,7 +26,9 @@ from theater.runtime.anatomy import Anatomy
 from theater.runtime.being import Being
 from theater.runtime.channel_settlement import give_up
 from theater.runtime.consequences import Consequences
+from theater.runtime.deferring import forget_expired, look_through
 from theater.runtime.exports import MIGRATE, WARM
+from theater.runtime.grounds import Grounds
 from theater.runtime.letter import Letter, Reply
 from theater.runtime.life import exit_reason, lifecycle, status_after, stopped_event
 from theater.runtime.mishap import report
@@ -150,6 +152,7 @@ class Performer:
         ``anatomy`` is that of the step, which a migration takes with another component than the actor's.
         """
         recording = self._recording()
+        grounds = Grounds(self._being.id, letter)
         end_seq = self._being.appender.head.seq + 1
         step = Step(
             self._being.surroundings,
@@ -157,6 +160,7 @@ class Performer:
             Beginning(letter, message, bytes.fromhex(payload.seed), self._being.memory.state),
             neighbours=Neighbours(self._being, letter),
             recording=recording,
+            grounds=grounds,
             tape=Resuming(Playing(recorded, end_seq=end_seq), recording),
         )
         suspicion, self._suspicion = self._suspicion, None
@@ -172,6 +176,7 @@ class Performer:
             else:
                 self._run(step)
 
+        self._being.appender.rest_on(grounds)
         self._being.appender.commit(begin, lifecycle("resumed", "runtime", {"step": message.header.seq}), attempt=1)
 
     def close_open_step(self, crash: Crash, letter: Letter) -> None:
@@ -192,6 +197,7 @@ class Performer:
         told: Told = []
 
         def bring(made: list[Event], brought: Consequences) -> None:
+            self._being.appender.rest_on(None)
             if letter.is_durable:
                 brought.drop(self._being.record.id, "mailbox", letter.id)
             note_handled(self._being.surroundings.subscriptions, brought, self._being.id, letter)
@@ -221,8 +227,14 @@ class Performer:
             del made
             for wait_id in stale:
                 brought.drop(self._being.id, "answer", wait_id, required=False)
+                self._being.surroundings.waits.forget(wait_id)
 
         self._being.appender.commit(bring=bring)
+
+    def forget_expired(self) -> None:
+        """Let go of requests for whose answer nobody waits. Where a step runs, its end does so. The lock is held."""
+        if self.step is None:
+            forget_expired(self._being)
 
     def _recording(self) -> Recording:
         return Recording(self._being.appender.add, self._tick)
@@ -249,7 +261,8 @@ class Performer:
             nth=warm.nth if warm else None,
             component=anatomy.facts.component if anatomy is not None else None,
         )
-        message = self._being.appender.add("message", letter.export, encode_payload(payload))
+        grounds = Grounds(self._being.id, letter)
+        message = self._being.appender.add("message", letter.export, encode_payload(payload), grounds=grounds)
         recording = self._recording()
         if warm is not None and self._being.surroundings.sampler.wants(self._being.record.program):
             recording.keep()
@@ -259,6 +272,7 @@ class Performer:
             Beginning(letter, message, seed, self._being.memory.state),
             neighbours=Neighbours(self._being, letter),
             recording=recording,
+            grounds=grounds,
             warm=warm,
         )
         suspicion, self._suspicion = self._suspicion, None
@@ -281,7 +295,7 @@ class Performer:
             self._ended(step)
             crash = CrashedPayload(reason="host-died", fuel=0, message="the process died twice while it ran this step")
             self.close_unrun(step.letter, crash)
-            suspicion.rested()
+            self._being.surroundings.exclusion.afterwards(suspicion.rested)
             return
         step.is_marked = True
         step.on_rest = suspicion.rested
@@ -378,16 +392,18 @@ class Performer:
     def _settle(self, step: Step, outcome: Outcome, closing: Event, brought: Consequences, told: Told) -> None:
         """What the step does to its mailbox, to its asker, and to others. The appender's lock is held, too."""
         actor, letter = self._being.record.id, step.letter
+        self._being.appender.rest_on(None)
         if letter.is_durable:
             brought.drop(actor, "mailbox", letter.id)
         note_handled(self._being.surroundings.subscriptions, brought, actor, letter)
         stale, self._being.holdings.answers = self._being.holdings.answers, None
         for request_id in stale or ():
             brought.drop(actor, "answer", request_id, required=False)
-        for request_id, is_answered in step.answers():
-            brought.drop(actor, "answer", request_id, required=is_answered)
-            if not is_answered:
-                give_up(self._being.surroundings, brought, told, by=actor, channel=request_id)
+            self._being.surroundings.waits.forget(request_id)
+        for asked in step.asked():
+            brought.drop(actor, "answer", asked.effect.id, required=asked.is_answered and not asked.is_played)
+            if not asked.is_answered:
+                give_up(self._being.surroundings, brought, told, by=actor, channel=asked.effect.id)
         settling = Settling(
             self._being, self._stage.supervising, letter, step.neighbours, closing=closing, brought=brought, told=told
         )
@@ -400,15 +416,7 @@ class Performer:
             settling.answer(letter, answer)
         step.neighbours.give_back()
         if self._being.holdings.deferred is not None:
-            self._look_through_deferred(brought)
-
-    def _look_through_deferred(self, brought: Consequences) -> None:
-        """Forget the requests that nobody waits for any more, and let others see how many are left."""
-        for request_id in self._being.holdings.take_expired(self._being.surroundings.node.clock.now_us()):
-            brought.drop(self._being.id, "deferred", request_id, required=False)
-        card = self._being.surroundings.directory.card(self._being.record.id)
-        if card is not None:
-            card.deferred = len(self._being.holdings.all_deferred())
+            look_through(self._being, brought)
 
     def _answer(self, step: Step, outcome: Outcome, closing: Event, failure: StoreError | None, told: Told) -> None:
         if outcome.changed and failure is None:
@@ -417,6 +425,7 @@ class Performer:
 
     def _ended(self, step: Step) -> None:
         """It is over. The lock is held."""
+        step.neighbours.give_back()  # again: where the chain has failed, nothing was settled
         if self.step is step:
             self.step = None
         afterwards, self._afterwards = self._afterwards, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from theater.errors import StoreError
 from theater.model.ids import ActorId
 from theater.runtime.consequences import Consequences
 from theater.runtime.letter import Letter, encode_letter
@@ -16,4 +17,37 @@ def message(message_id: str, body: str, *, sender: ActorId | None, expects_reply
 def post(surroundings: Surroundings, brought: Consequences, to: ActorId, letter: Letter) -> None:
     """Put a letter into a mailbox, in this transaction."""
     brought.put(to, "mailbox", letter.id, encode_letter(letter), once=True)
-    brought.after.append(lambda: surroundings.router.deliver(to, letter))
+    posted = _Posted(surroundings, to, letter)
+    brought.after.append(posted.deliver)
+    if letter.has_place:
+        brought.undone.append(posted.undo)
+
+
+class _Posted:
+    """A letter that is delivered, or gives its place back, whichever comes first; on any thread."""
+
+    __slots__ = ("_letters", "_surroundings", "_to")
+
+    def __init__(self, surroundings: Surroundings, to: ActorId, letter: Letter) -> None:
+        self._surroundings = surroundings
+        self._to = to
+        self._letters = [letter]
+
+    def deliver(self) -> None:
+        """Its transaction has its place. Whoever gets it frees its place."""
+        letter = self._take()
+        if letter is not None:
+            self._surroundings.router.deliver(self._to, letter)
+
+    def undo(self, failure: StoreError) -> None:
+        """Its transaction was not written, and it was delivered to nobody yet."""
+        del failure
+        card = self._surroundings.directory.card(self._to)
+        if self._take() is not None and card is not None:
+            self._surroundings.directory.free_place(card)
+
+    def _take(self) -> Letter | None:
+        try:
+            return self._letters.pop()
+        except IndexError:
+            return None

@@ -10,8 +10,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from theater.model.ids import ActorId
+from theater.runtime.mishap import report
 
 Go = Callable[[Callable[[], None]], None]
 """Lets a suspect go on; it calls what it is given once it has come to rest."""
@@ -24,7 +26,9 @@ class Recovery:
         self._lock = threading.Lock()
         self._suspects = set(suspects)
         self._waiting: deque[Go] = deque()
-        self._is_busy = False
+        self._current: object | None = None
+        """Stands for the one that was let go on and has not come to rest."""
+        self._is_letting_go = False
 
     def is_suspect(self, actor: ActorId) -> bool:
         """Whether it has to be let go on. That is asked, and answered with yes, once."""
@@ -37,27 +41,36 @@ class Recovery:
     @property
     def is_over(self) -> bool:
         """Whether nobody waits to be let go on."""
-        return not self._waiting and not self._is_busy
+        return not self._waiting and self._current is None
 
     def admit(self, go: Go) -> None:
         """Let a suspect go on when it is its turn."""
         with self._lock:
             self._waiting.append(go)
-        self._next()
+        self._go_on()
 
-    def _next(self) -> None:
+    def _go_on(self) -> None:
+        """Let go on whose turn it is: one after the other in this loop, since many have nothing to begin with."""
         with self._lock:
-            if self._is_busy or not self._waiting:
-                return
-            self._is_busy = True
-            go = self._waiting.popleft()
-        is_rested = threading.Lock()
-
-        def rested() -> None:
-            if not is_rested.acquire(blocking=False):
-                return  # it has said so before
+            if self._is_letting_go:
+                return  # whoever does sees what has changed
+            self._is_letting_go = True
+        while True:
             with self._lock:
-                self._is_busy = False
-            self._next()
+                if self._current is not None or not self._waiting:
+                    self._is_letting_go = False
+                    return
+                go, current = self._waiting.popleft(), object()
+                self._current = current
+            try:
+                go(partial(self._rested, current))
+            except Exception as error:  # noqa: BLE001 - a bug of ours; the others must not wait for ever
+                report(error)
+                self._rested(current)
 
-        go(rested)
+    def _rested(self, current: object) -> None:
+        with self._lock:
+            if self._current is not current:
+                return  # it has said so before
+            self._current = None
+        self._go_on()

@@ -11,6 +11,7 @@ from theater.model.event import Event
 from theater.model.ports import LIVING
 from theater.runtime.being import Being
 from theater.runtime.consequences import Consequences
+from theater.runtime.duties import strike_off
 from theater.runtime.letter import Letter, encode_letter
 from theater.runtime.life import first_letter, restarted_by
 from theater.runtime.loading import INIT, RUN
@@ -21,15 +22,25 @@ from theater.runtime.supervising import Supervising
 
 
 def begin_again(being: Being, mailbox: Mailbox, supervising: Supervising, restart: Restart) -> None:
-    """Let it live again. Nothing of it is running, and its lock is held; ``restart.done`` may hear ``NameTaken``."""
+    """Let it live again. Nothing of it is running, and its lock is held; ``restart.done`` may hear ``NameTaken``.
+
+    Nothing is done where a supervisor orders it whose child, the parent of this one, has ended by now.
+    """
     directory, name = being.surroundings.directory, being.record.name
-    if directory.named(name) != being.id and not directory.reserve_name(name):
+    if directory.named(name) != being.id and not directory.reserve_name(name, being.id):
         restart.done(NameTaken(f"a living actor is called {being.record.name!r} by now; stop that first"))
         return
     is_fresh = restart.start == "init" or being.memory.state is None
     was_living = being.status in LIVING
     told: Told = []
-    being.become(replace(being.record, status="running"))
+    before = being.record
+    being.become(replace(before, status="running"))
+    parent = before.parent
+    if restart.order is not None and parent is not None and not directory.is_living(parent):
+        being.become(before)  # its parent ended meanwhile: nobody would supervise it
+        directory.release_name(name)
+        strike_off(being, restart.order, restart.done, restart.placed)
+        return
     letters: list[Letter] = []
 
     def bring(made: list[Event], brought: Consequences) -> None:

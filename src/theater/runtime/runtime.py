@@ -47,7 +47,7 @@ from theater.runtime.conception import Request, free_name, root_permissions
 from theater.runtime.config import Config
 from theater.runtime.delivery import Delivery
 from theater.runtime.dispatcher import Dispatcher
-from theater.runtime.letter import Answer, Letter, Reply, encode_letter, nobody
+from theater.runtime.letter import Answer, Asker, Letter, Reply, encode_letter, nobody
 from theater.runtime.loading import HANDLE
 from theater.runtime.lookup import find_record
 from theater.runtime.node import Node
@@ -269,9 +269,17 @@ class Runtime:
         def done(answer: Answer) -> None:
             delivery.put(future, answer)
 
-        letter = Letter(message_id, SOURCE, HANDLE, arguments, expects_reply, done=done, has_place=True)
+        asker = Asker(done)
+        letter = Letter(message_id, SOURCE, HANDLE, arguments, expects_reply, done=asker, has_place=True)
         await self.submit(actor, letter)
-        return await future
+        try:
+            return await future
+        finally:
+            if future.cancelled():
+                asker.is_gone = True
+                found = self._dispatcher.find(actor)
+                if found is not None:
+                    found.forgo()
 
     async def submit(self, actor: ActorId, letter: Letter) -> None:
         """Put a letter into an actor's mailbox that need not survive the process."""

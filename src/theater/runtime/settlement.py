@@ -135,6 +135,8 @@ def settle(settling: Settling, effects: Sequence[Effect], answer: Reply) -> None
         settling.answer(letter, answer)
         return
     request = Deferred(letter.id, letter.sender, letter.expires_us or 0, letter.done)
+    if request.sender is None and request.is_expired(0):
+        return  # whoever asked has gone meanwhile
     settling.brought.put(settling.actor, "deferred", request.id, encode_deferred(request))
     settling.holdings.defer(request)
 

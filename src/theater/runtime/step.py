@@ -11,8 +11,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import msgspec
-
 from theater.errors import StoreError, TheaterError
 from theater.model.capability import Resources
 from theater.model.crash import Crash, StepCrash
@@ -27,8 +25,9 @@ from theater.runtime.appender import Appender
 from theater.runtime.asking import Asking, abandon, ask, target_of
 from theater.runtime.boundary import Boundary, PendingWait
 from theater.runtime.consequences import Consequences
+from theater.runtime.grounds import Grounds
 from theater.runtime.invocation import invocation_of
-from theater.runtime.letter import Letter, encode_letter
+from theater.runtime.letter import Letter
 from theater.runtime.mishap import report
 from theater.runtime.neighbours import Neighbours
 from theater.runtime.surroundings import Surroundings
@@ -46,6 +45,15 @@ class Beginning:
     state: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a step waited for. ``is_played``: an earlier process did, and it was recorded how it ended."""
+
+    effect: AtOnce
+    is_answered: bool = False
+    is_played: bool = False
+
+
 class Step:
     """See above. ``tape`` is there where it goes on with what an earlier process left open."""
 
@@ -57,26 +65,28 @@ class Step:
         *,
         neighbours: Neighbours,
         recording: Recording,
+        grounds: Grounds,
         tape: Tape | None = None,
         warm: Warm | None = None,
     ) -> None:
         self.beginning = beginning
-        self.letter = letter = beginning.letter
+        self.grounds = grounds
         self.recording = recording
         self.warm = warm
         self.is_marked = tape is not None
         """Whether it was begun under a durable mark, which goes with its end."""
+        self.is_resumed = tape is not None
         self.on_rest: Callable[[], None] | None = None
         """Called once, when it is closed or waits for the first time."""
         self.is_concluded = False  # its closing event is in the chain
         self.neighbours = neighbours
-        self._asked: list[tuple[AtOnce, bool]] = []
-        """What it waited for, and whether an answer came."""
+        self._asked: list[Asked] = []
+        """What it waited for in this process."""
         self.boundary = Boundary(
             anatomy.facts,
             bindings=anatomy.bindings,
             tape=tape or recording,
-            message_id=letter.id,
+            message_id=beginning.letter.id,
             now_us=beginning.message.header.time_us,
             seed=beginning.seed,
             resources=warm.resources if warm is not None else Resources(),
@@ -89,6 +99,12 @@ class Step:
         self._execution: Execution | None = None
         self._unwanted: Crash | None = None
         self._is_closed = False
+        self._cancel_alarm: Callable[[], None] | None = None
+
+    @property
+    def letter(self) -> Letter:
+        """Its message."""
+        return self.grounds.letter
 
     @property
     def anatomy(self) -> Anatomy:
@@ -158,16 +174,29 @@ class Step:
         """Whether the guest is suspended."""
         return self.boundary.pending is not None
 
-    def answers(self) -> list[tuple[str, bool]]:
-        """What it waited for, by id, and whether an answer came."""
-        return [(effect.id, is_answered) for effect, is_answered in self._asked]
+    def asked(self) -> list[Asked]:
+        """What it waited for, in an earlier process, too."""
+        played = [Asked(effect, is_answered, is_played=True) for effect, is_answered in self.boundary.played]
+        return [*played, *self._asked] if played else self._asked
 
     def end_waits(self, *, is_left: bool = False) -> None:
         """It is over: it waits for nobody any more, but where it is left open, to be resumed by another process."""
-        for effect, is_answered in self._asked:
-            self._surroundings.waits.end(effect.id)
-            if not is_answered and not is_left:
-                abandon(self._surroundings, self._anatomy.facts.actor, effect)
+        with self._lock:
+            cancel, self._cancel_alarm = self._cancel_alarm, None
+        if cancel is not None:
+            cancel()  # else the clock would keep the step, and all that it holds, until the time is over
+        for asked in self.asked():
+            self._surroundings.waits.end(asked.effect.id)
+            if not asked.is_answered and not is_left:
+                abandon(self._surroundings, self._anatomy.facts.actor, asked.effect)
+
+    def _set_alarm(self, pending: PendingWait, cancel: Callable[[], None]) -> None:
+        with self._lock:
+            is_wanted = not self._is_closed and self.boundary.pending is pending
+            if is_wanted:
+                self._cancel_alarm = cancel
+        if not is_wanted:
+            cancel()
 
     def _guarded(self, action: Callable[[], object]) -> None:
         try:
@@ -188,7 +217,7 @@ class Step:
             if failure is not None:
                 self.kill(Crash("internal", message=str(failure)))
             else:
-                self._guarded(lambda: clock.call_at(pending.until_us, due))
+                self._guarded(lambda: self._set_alarm(pending, clock.call_at(pending.until_us, due)))
 
         def due() -> None:
             self._guarded(lambda: self._wake(pending, appender, pending.until_us))
@@ -197,12 +226,9 @@ class Step:
         appender.commit(arm, bring=self.keep, attempt=self._mark_of_wait)
 
     def keep(self, made: list[Event], brought: Consequences) -> None:
-        """The step goes into the chain before it is closed, so its message has to be in the mailbox, to be resumed."""
+        """The step goes into the chain before it is closed."""
         del made
-        letter = self.letter
-        if not letter.is_durable:
-            self.letter = msgspec.structs.replace(letter, is_durable=True)
-            brought.put(self._anatomy.facts.actor, "mailbox", letter.id, encode_letter(letter), once=True)
+        self.grounds.keep(brought)
 
     def _ask(self, pending: PendingWait, effect: AtOnce, clock: Clock, appender: Appender) -> None:
         """Send what the guest waits for, and wait for what comes of it, or for the time to be over."""
@@ -230,8 +256,9 @@ class Step:
             cause = Cause(actor=actor, seq=intent.header.seq, hash=intent.hash)
             ask(Asking(self._surroundings, actor, self.neighbours, cause, brought), effect)
 
-        self._asked.append((effect, False))
+        self._asked.append(Asked(effect))
         cancel = clock.call_at(pending.until_us, due)
+        self._set_alarm(pending, cancel)
         waits.begin(effect.id, actor, target_of(effect), answered)
         if not pending.is_resumed:
             appender.commit(heard, bring=bring, attempt=self._mark_of_wait)
@@ -249,7 +276,8 @@ class Step:
             if self._is_closed or execution is None or self.boundary.pending is not pending:
                 return
             if answer is not None:
-                self._asked[-1] = (self._asked[-1][0], True)
+                self._asked[-1] = Asked(self._asked[-1].effect, is_answered=True)
+                self.grounds.was_given(self._asked[-1].effect.id)
             try:
                 given = self.boundary.wake(appender.reach(until_us), answer)
             except StepCrash as error:

@@ -111,11 +111,10 @@ class Stopping:
 
     def _next_child(self, left: Collection[ActorId]) -> ActorId | None:
         directory = self._being.surroundings.directory
-        living = (child for child in reversed(directory.children(self._being.id)) if directory.is_living(child))
-        return next((child for child in living if child not in left), None)
+        return next((child for child in directory.living_below(self._being.id) if child not in left), None)
 
     def _stop_children(self, stop: Stop, mode: Shutdown, left: Collection[ActorId] = ()) -> None:
-        """The living children are stopped, the last started first, and then it is its own turn.
+        """The living children, and those below ended ones, are stopped, and then it is its own turn.
 
         ``left`` are those that cannot be stopped, since they cannot even be read: they take nobody else along.
         """

@@ -4,6 +4,9 @@ A subscriber gets one batch at a time; the next is made once that has been handl
 slowed: that something has become durable in its chain is noted, and its events are read from the store, on another
 thread. Each batch advances the subscription in the transaction that puts it into the mailbox, so that no event is
 delivered twice, or lost, whenever the process dies.
+
+The subscription to an actor that has ended, and is on no list of children any more, ends when its last events have been
+delivered.
 """
 
 from __future__ import annotations
@@ -39,6 +42,12 @@ _decoder = msgspec.msgpack.Decoder(Subscription)
 def encode_subscription(subscription: Subscription) -> bytes:
     """As it stands in the store."""
     return msgspec.msgpack.encode(subscription)
+
+
+def report_failure(result: Appended | StoreError) -> None:
+    """Where what is left over could not be cleared away: it is when it is looked at after the next start."""
+    if isinstance(result, StoreError):
+        report(result)
 
 
 @dataclass(slots=True, eq=False)
@@ -96,6 +105,11 @@ class Subscriptions:
         with self._lock:
             for watch in self._of.get(subscriber, {}).values():
                 self._stir(watch)
+
+    def watched_by(self, subscriber: ActorId) -> set[ActorId]:
+        """Whom an actor watches."""
+        with self._lock:
+            return set(self._of.get(subscriber, ()))
 
     def put(self, watch: Watch) -> None:
         """A new one, in place of any earlier to the same child."""
@@ -189,7 +203,29 @@ class Subscriptions:
                 batch = None
         if batch is not None:
             watch.subscription = batch.after
+            if batch.is_all and self._is_over(watch, batch):
+                self._end(watch)
         self._rest(watch, is_stirred=batch is not None and not batch.is_all)
+
+    def _is_over(self, watch: Watch, batch: Batch) -> bool:
+        """Whether nothing can come any more: also nothing that is on its way into the store."""
+        found = self._router.find(watch.child)
+        if found is not None and found.head.seq >= batch.after.next:
+            return False
+        card = self._directory.card(watch.child)
+        if card is None or card.is_living or watch.is_stirred:
+            return False
+        parent = card.record.parent
+        return parent is not None and watch.child not in self._directory.children(parent)
+
+    def _end(self, watch: Watch) -> None:
+        """Everything has been delivered, and nothing more will come."""
+        drop = EntryKey(watch.subscriber, "subscription", watch.child, required=False)
+        with self._lock:  # whoever makes a new one meanwhile is written behind it
+            if self._is_current(watch):
+                self.remove(watch.subscriber, watch.child)
+                self._node.store.append(Append(watch.subscriber, None, (), drops=(drop,)), report_failure, hurry=False)
+        self._node.store.flush()
 
     def _deliver(self, watch: Watch, batch: Batch) -> None:
         subscriber, child, store = watch.subscriber, watch.child, self._node.store

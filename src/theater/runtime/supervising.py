@@ -8,6 +8,7 @@ no part of the step.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from theater.errors import TheaterError
 from theater.model.child_spec import ChildSpec, RestartFrom, Shutdown
@@ -55,9 +56,12 @@ class Supervising:
         """
         reason = ExitReason.parse(signal.reason)
         is_over = is_stopping or self._being.status not in LIVING
+        if self.family.child(signal.child) is None:
+            self._drop(signal)
+            return
         if self._was_heard(signal, reason):  # it was in the store, and on the way at the same time
             return
-        if is_over or self.family.child(signal.child) is None or self._is_stale(signal, reason):
+        if is_over or self._is_stale(signal, reason):
             self._drop(signal)
             return
         self._decide(signal, reason)
@@ -84,7 +88,8 @@ class Supervising:
         member = self.family.child(signal.child)
         return reason.kind == "shutdown" and member is not None and not member.alive
 
-    def _decide(self, signal: ExitSignal, reason: ExitReason) -> None:
+    def _decide(self, signal: ExitSignal, reason: ExitReason, *, was_sent: bool = True) -> None:
+        """``was_sent``: it was put in the store, perhaps by a transaction that fails yet; then this does, too."""
         family = self.family
         member = family.child(signal.child)
         assert member is not None
@@ -101,7 +106,7 @@ class Supervising:
             return lifecycle("supervised", "runtime", detail)
 
         def bring(made: list[Event], brought: Consequences) -> None:
-            brought.drop(self._being.id, "signal", signal.key, required=False)
+            brought.drop(self._being.id, "signal", signal.key, required=was_sent)
             self.duties.call_off(signal.child, brought)
             self.keep(decisions[0].family_after, brought)
             self._owe(decisions[0], family, made[0], brought)
@@ -118,7 +123,7 @@ class Supervising:
         with self._being.lock:
             is_over = self._being.status not in LIVING or self.family.child(order.target) is None
             if not is_over and not self._is_stale(signal, reason):
-                self._decide(signal, reason)
+                self._decide(signal, reason, was_sent=False)
 
     def _drop(self, signal: ExitSignal) -> None:
         self._being.appender.commit(
@@ -184,9 +189,8 @@ class Supervising:
         orders = Orders(closing)
         directory, family = self._being.surroundings.directory, self._being.holdings.family
         self.duties.forget(brought)
-        for target in reversed(directory.children(self._being.id)):
-            if directory.is_living(target) or self.duties.is_starting(target):
-                self.duties.owe(orders.stop(target, self.mode_of(self.family, target), is_quiet=True), brought)
+        for target in directory.living_below(self._being.id) + self._starting():
+            self.duties.owe(orders.stop(target, self.mode_of(self.family, target), is_quiet=True), brought)
         if family is not None:
             self.keep(family.closed(), brought)
         if self._being.record.parent is None:
@@ -205,6 +209,12 @@ class Supervising:
             start_from = "init" if child.ended_normally else child.spec.restart_from
             self.duties.owe(orders.start(child.id, start_from, 0), brought)
         self.keep(family.restarted(child.id for child in family.children), brought)
+
+    def _starting(self) -> list[ActorId]:
+        """The child that is being started at this moment, and does not live yet."""
+        directory = self._being.surroundings.directory
+        children = directory.children(self._being.id)
+        return [child for child in children if self.duties.is_starting(child) and not directory.is_living(child)]
 
     def _supervise_root(self, orders: Orders, closing: Event, reason: ExitReason, brought: Consequences) -> None:
         supervision = self._being.anatomy.supervision
@@ -237,6 +247,9 @@ class Supervising:
         for gone in known:
             brought.drop(own, "child", gone, required=False)
             directory.remove_child(gone)
+            if self._heard is not None:
+                self._heard.pop(gone, None)
+            brought.after.append(partial(self._being.surroundings.subscriptions.grown, gone))  # that was all of it
         if before.restarts != after.restarts:
             brought.put(own, "child", WINDOW, encode_times(after.restarts))
         self._being.holdings.family = after
@@ -295,7 +308,7 @@ def signal_of(surroundings: Surroundings, child: ActorId, reason: ExitReason) ->
     card, found = surroundings.directory.card(child), surroundings.router.find(child)
     head = found.head if found is not None else surroundings.node.store.head(child)
     name = card.record.name if card is not None else ""
-    return ExitSignal(child, name, reason.to_json(), max(head.seq, 0), head.hash)
+    return ExitSignal(child, name, reason.to_json(), max(head.seq, 0), head.hash, has_event=False)
 
 
 def _in_the_store(failure: TheaterError | None) -> None:

@@ -72,10 +72,11 @@ class Router(Protocol):
     ) -> Birth:
         """Make a child, all about which was checked. ``awaited``: who waits for its end."""
 
-    def left(self, actor: Actor, letters: Sequence[Letter] = ()) -> None:
-        """It can no longer write its chain, or has gone to rest: whoever needs it wakes up another.
+    def left(self, actor: Actor, letters: Sequence[Letter] = (), failure: StoreError | None = None) -> None:
+        """It has gone to rest, or can no longer write its chain: whoever needs it wakes up another.
 
-        ``letters`` had been handed over to it, and it has not begun them.
+        ``letters`` had been handed over to it, and it has not begun them. ``failure`` says why its chain could not be
+        written; then it is woken up by itself, later, if it has something to do.
         """
 
     def background(self, work: Callable[[], None]) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import threading
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -37,6 +37,8 @@ TROUBLE_US = 60_000_000
 
 SOURCE = "timer"
 
+_SWEEP_MIN = 64  # what waits in the queue and is for no timer any more, before it is worth looking for it
+
 
 class Timer(msgspec.Struct, frozen=True, omit_defaults=True):
     """One timer, as it stands in the store under its id."""
@@ -57,6 +59,13 @@ class Timer(msgspec.Struct, frozen=True, omit_defaults=True):
         return msgspec.structs.replace(self, due_us=self.due_us + periods * self.repeat_us, number=self.number + 1)
 
 
+class Measure(NamedTuple):
+    """How many timers, and the bytes of their bodies."""
+
+    number: int
+    size_bytes: int
+
+
 _decoder = msgspec.msgpack.Decoder(Timer)
 
 
@@ -74,7 +83,10 @@ class Timers:
         self._router = router
         self._lock = threading.Lock()
         self._timers: dict[ActorId, dict[str, Timer]] = {}
+        self._bytes: dict[ActorId, int] = {}  # of their bodies
         self._queue: list[tuple[int, ActorId, str]] = []  # what is no longer as it was when it was put is passed over
+        self._number = 0  # of all timers
+        self._swept = 0  # how long the queue was when it was looked through
         self._firing: set[tuple[ActorId, str]] = set()
         self._busy = 0
         self._resting: set[ActorId] = set()  # whose due timers wait until they run again
@@ -95,10 +107,22 @@ class Timers:
         facts = [TimerFacts(id, timer.due_us, timer.repeat_us, timer.body) for id, timer in held]
         return sorted(facts, key=lambda each: (each.next_us, each.id))
 
+    def measure(self, actor: ActorId) -> Measure:
+        """How many an actor has, and the sum of their bodies."""
+        with self._lock:
+            return Measure(len(self._timers.get(actor, ())), self._bytes.get(actor, 0))
+
+    def size_of(self, actor: ActorId, timer_id: str) -> int | None:
+        """The bytes of one's body; None where there is no such timer."""
+        with self._lock:
+            timer = self._timers.get(actor, {}).get(timer_id)
+        return len(timer.body.encode()) if timer is not None else None
+
     def put(self, actor: ActorId, timer_id: str, timer: Timer) -> None:
         """A new one. It does not fire before ``arm``."""
         with self._lock:
-            self._timers.setdefault(actor, {})[timer_id] = timer
+            self._remove(actor, timer_id)
+            self._add(actor, timer_id, timer)
 
     def arm(self, actor: ActorId, timer_id: str) -> None:
         """It is in the store, or will be before whatever is written from now on."""
@@ -149,9 +173,10 @@ class Timers:
     def _take(self, actor: ActorId, entries: Iterable[Entry]) -> None:
         held = {entry.key: _decoder.decode(entry.value) for entry in entries if entry.space == "timer"}
         with self._lock:
-            self._timers.pop(actor, None)
-            if held:
-                self._timers[actor] = held
+            self._number -= len(self._timers.pop(actor, ()))
+            self._bytes.pop(actor, None)
+            for timer_id, timer in held.items():
+                self._add(actor, timer_id, timer)
             self._expect_all(actor)
 
     # -- the alarm; the lock is held ---------------------------------------------------------------------------------
@@ -162,7 +187,15 @@ class Timers:
 
     def _expect(self, when_us: int, actor: ActorId, timer_id: str) -> None:
         heapq.heappush(self._queue, (when_us, actor, timer_id))
+        self._sweep()
         self._set_alarm()
+
+    def _sweep(self) -> None:
+        """A timer may be set for in a year, and taken back at once: its place must not pile up until then."""
+        if len(self._queue) > 2 * max(self._number, self._swept) + _SWEEP_MIN:
+            self._queue = [each for each in set(self._queue) if each[2] in self._timers.get(each[1], ())]
+            heapq.heapify(self._queue)
+            self._swept = len(self._queue)
 
     def _set_alarm(self) -> None:
         if not self._queue or self._is_closed:
@@ -174,12 +207,19 @@ class Timers:
             self._alarm_us = earliest_us
             self._cancel = self._node.clock.call_at(earliest_us, self._ring)
 
+    def _add(self, actor: ActorId, timer_id: str, timer: Timer) -> None:
+        self._timers.setdefault(actor, {})[timer_id] = timer
+        self._number += 1
+        self._bytes[actor] = self._bytes.get(actor, 0) + len(timer.body.encode())
+
     def _remove(self, actor: ActorId, timer_id: str) -> None:
         held = self._timers.get(actor)
-        if held is not None:
-            held.pop(timer_id, None)
+        timer = held.pop(timer_id, None) if held is not None else None
+        if timer is not None:
+            self._number -= 1
+            self._bytes[actor] -= len(timer.body.encode())
             if not held:
-                del self._timers[actor]
+                del self._timers[actor], self._bytes[actor]
 
     # -- firing ------------------------------------------------------------------------------------------------------
 

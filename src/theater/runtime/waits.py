@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from theater.model.ids import ActorId
 
-EARLY_MAX = 10_000
+EARLY_MAX = 1000
 """Answers that are kept for whoever has not asked yet; beyond it the oldest is dropped, and is found in the store."""
 
 Wake = Callable[[object], None]
@@ -34,6 +34,7 @@ class Waits:
         self._lock = threading.Lock()
         self._by_id: dict[str, _Wait] = {}
         self._target: dict[ActorId, ActorId] = {}
+        self._reserved: set[ActorId] = set()  # who is about to wait: the line goes on from there already
         self._early: dict[str, object] = {}
 
     def __len__(self) -> int:
@@ -48,6 +49,7 @@ class Waits:
         with self._lock:
             is_answered = wait_id in self._early
             answer = self._early.pop(wait_id, None)
+            self._release(asker)
             if not is_answered:
                 self._by_id[wait_id] = _Wait(asker, target, wake)
                 self._target[asker] = target
@@ -58,6 +60,29 @@ class Waits:
         """The circle that would close if ``asker`` waited for ``target``: it first, and each waits for the next."""
         with self._lock:
             return _circle(self._target, asker, target)
+
+    def reserve(self, asker: ActorId, target: ActorId) -> tuple[ActorId, ...] | None:
+        """``asker`` is about to wait for ``target``, unless that closes a circle: which one, as ``cycle``.
+
+        Until ``begin`` or ``release`` nobody closes a circle with it. So of two who ask each other at the same moment,
+        one may.
+        """
+        with self._lock:
+            circle = _circle(self._target, asker, target)
+            if circle is None:
+                self._target[asker] = target
+                self._reserved.add(asker)
+            return circle
+
+    def release(self, asker: ActorId) -> None:
+        """It does not wait after all."""
+        with self._lock:
+            self._release(asker)
+
+    def forget(self, wait_id: str) -> None:
+        """Nobody will ask for that answer any more."""
+        with self._lock:
+            self._early.pop(wait_id, None)
 
     def answer(self, wait_id: str, answer: object) -> bool:
         """Bring the answer. False where nobody waits for it: any more, or yet."""
@@ -80,6 +105,11 @@ class Waits:
     def is_waiting(self, wait_id: str) -> bool:
         """Whether somebody does."""
         return wait_id in self._by_id
+
+    def _release(self, asker: ActorId) -> None:
+        if asker in self._reserved:
+            self._reserved.discard(asker)
+            del self._target[asker]
 
     def _remove(self, wait_id: str) -> _Wait | None:
         wait = self._by_id.pop(wait_id, None)

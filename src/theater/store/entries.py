@@ -111,6 +111,10 @@ class EntryPlan:
     def __bool__(self) -> bool:
         return bool(self._deletes or self._upserts)
 
+    def has(self, ref: int, space: Space, key: str) -> bool:
+        """Whether an entry is there, as far as this transaction has come."""
+        return self._position((ref, space, key)) is not None
+
     def drop(self, ref: int, space: Space, key: str) -> bool:
         """Take an entry away; False where there is none."""
         place = (ref, space, key)

@@ -158,6 +158,9 @@ class MemoryEventStore:
         return None
 
     def _change_entries(self, part: Append) -> StoreError | None:
+        for needed in part.requires:
+            if (needed.space, needed.key) not in self._entries.get(needed.actor, {}):
+                return missing_entry(needed)
         for drop in part.drops:
             held = self._entries.get(drop.actor, {})
             if (drop.space, drop.key) in held:

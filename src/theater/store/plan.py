@@ -76,7 +76,7 @@ class Plan:
         refusal = self._extend_chain(batch)
         for birth in batch.births:
             refusal = refusal or self._extend_chain(birth)
-        if refusal is None and (batch.drops or batch.puts):
+        if refusal is None and (batch.drops or batch.puts or batch.requires):
             refusal = self._change_entries(batch)
         for birth in batch.births:
             refusal = refusal or self._change_entries(birth)
@@ -129,6 +129,10 @@ class Plan:
 
     def _change_entries(self, part: Append) -> HeadConflict | None:
         entries = self.entries
+        for needed in part.requires:
+            chain = self._chain(needed.actor)
+            if chain is None or not entries.has(chain.ref, needed.space, needed.key):
+                return missing_entry(needed)
         for drop in part.drops:
             chain = self._chain(drop.actor)
             was_there = chain is not None and entries.drop(chain.ref, drop.space, drop.key)

@@ -17,64 +17,12 @@ from dataclasses import replace
 
 from theater.errors import HeadConflict, StoreError
 from theater.model.event import EMPTY, Event, Head
-from theater.model.ids import ActorId, Digest
-from theater.model.ports import ActorRecord, Append, Appended, Entry, EntryKey, EventStore, Space, Status
+from theater.model.ids import Digest
+from theater.model.ports import Append, Appended, Entry, EntryKey, EventStore, Space
 from theater.testing.chains import ChainMaker, chain_of
-
-WAIT_S = 30.0
+from theater.testing.store_calls import WAIT_S, append, append_chain, append_together, record_of
 
 Case = Callable[[EventStore], None]
-
-
-def append(
-    store: EventStore,
-    actor: ActorId,
-    expected: Head,
-    events: Sequence[Event] = (),
-    *,
-    record: ActorRecord | None = None,
-    attempt: int | None = None,
-) -> Appended | StoreError:
-    """Append and wait for what becomes of it."""
-    batch = Append(actor, expected, tuple(events), record=record, attempt=attempt)
-    return append_together(store, batch, hurry=True)[0]
-
-
-def append_together(store: EventStore, *batches: Append, hurry: bool = False) -> list[Appended | StoreError]:
-    """Hand over all, without ``hurry`` before anything is written; what becomes of each."""
-    heard: list[Appended | StoreError] = []
-    called = threading.Semaphore(0)
-
-    def done(result: Appended | StoreError) -> None:
-        heard.append(result)
-        called.release()
-
-    for batch in batches:
-        store.append(batch, done, hurry=hurry)
-    if not hurry:
-        store.flush()
-    for _ in batches:
-        assert called.acquire(timeout=WAIT_S), "append was never answered"
-    assert len(heard) == len(batches)
-    return heard
-
-
-def append_chain(store: EventStore, maker: ChainMaker, *, batch: int = 5) -> None:
-    """Append all of a chain, some events at a time."""
-    head = EMPTY
-    for start in range(0, len(maker.events), batch):
-        events = maker.events[start : start + batch]
-        result = append(store, maker.actor, head, events)
-        assert isinstance(result, Appended), result
-        head = Head(events[-1].header.seq, events[-1].hash)
-        assert result.head == head
-
-
-def record_of(actor: ActorId, name: str = "counter", status: Status = "running", created_us: int = 1) -> ActorRecord:
-    """A row."""
-    return ActorRecord(
-        actor, name, status, None, created_us, Digest("ab" * 32), has_hidden_state=created_us % 2 == 0, engine="e"
-    )
 
 
 def a_new_store_is_empty(store: EventStore) -> None:
@@ -403,6 +351,24 @@ def an_entry_is_dropped_once(store: EventStore) -> None:
     assert kinds(append_together(store, drops)) == [HeadConflict]
 
 
+def what_a_batch_requires_has_to_be_there_and_stays(store: EventStore) -> None:
+    maker, other = begun(store, 2)
+    append_together(store, only(maker, put(maker, "a")))
+    needy = Append(other.actor, other.head, other.step(), puts=(put(other, "x"),), requires=(drop(maker, "a"),))
+    early, gone, never = (Append(other.actor, None, (), requires=(drop(maker, key),)) for key in ("b", "a", "c"))
+    results = append_together(store, early, only(maker, put(maker, "b")), early, needy, only(maker, drop(maker, "a")))
+    assert kinds(results) == [HeadConflict, Appended, Appended, Appended, Appended]
+    moved = Append(maker.actor, None, (), drops=(drop(maker, "b"),), puts=(put(maker, "c"),), requires=early.requires)
+    fresh = Append(maker.actor, None, (), puts=(put(maker, "d"),), requires=(drop(maker, "d"),))
+    unborn = Append(maker.actor, None, (), requires=(drop(chain_of(0, number=9), "a"),))
+    results = append_together(store, gone, never, moved, never, fresh, unborn)
+    assert kinds(results) == [HeadConflict, HeadConflict, Appended, Appended, HeadConflict, HeadConflict]
+    refused = Append(other.actor, other.head, (), attempt=2, requires=gone.requires)
+    assert kinds(append_together(store, refused)) == [HeadConflict]
+    assert (store.attempt(other.actor), store.head(other.actor)) == (0, other.head)
+    assert store.entries(maker.actor) == [put(maker, "c")]
+
+
 def entries_are_held_by_actors_with_a_chain(store: EventStore) -> None:
     (maker,) = begun(store, 1)
     unborn = chain_of(1, number=9)
@@ -492,6 +458,7 @@ CASES: tuple[Case, ...] = (
     a_missing_entry_refuses_all_of_its_batch_and_nothing_else,
     an_entry_is_dropped_by_the_batch_behind_the_one_that_put_it,
     an_entry_is_dropped_once,
+    what_a_batch_requires_has_to_be_there_and_stays,
     entries_are_held_by_actors_with_a_chain,
     entries_alone_need_no_head,
     births_are_written_with_their_parent,
