@@ -275,10 +275,10 @@ class Reading:
         self.may_begin, self.may_return = threading.Event(), threading.Event()
         monkeypatch.setattr("theater.runtime.dispatcher.wake_up", self)
 
-    def __call__(self, surroundings: Surroundings, record: ActorRecord) -> Woken:
+    def __call__(self, surroundings: Surroundings, record: ActorRecord, *, attempts: int | None = None) -> Woken:
         self.begun.set()
         assert self.may_begin.wait(10.0)
-        woken = wake_up(surroundings, record)
+        woken = wake_up(surroundings, record, attempts=attempts)
         self.done.set()
         assert self.may_return.wait(10.0)
         return woken

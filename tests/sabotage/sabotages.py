@@ -130,7 +130,7 @@ SABOTAGES = (
     Sabotage(
         "a step that kills the process is run for ever",
         "runtime/birth.py",
-        "if node.store.attempt(actor.record.id) > 0:",
+        "if attempts > 0:",
         "if False:",
         (f"{RUNTIME}/test_resuming.py::test_a_step_that_took_the_process_down_twice_is_not_run_a_third_time",),
     ),
@@ -244,9 +244,9 @@ SABOTAGES = (
     ),
     Sabotage(
         "the children of who stops are stopped in the order of their start",
-        "runtime/stopping.py",
-        "for child in reversed(directory.children(self._being.id))",
-        "for child in directory.children(self._being.id)",
+        "runtime/directory.py",
+        "for child in reversed(self.children(parent)):",
+        "for child in self.children(parent):",
         (f"{RUNTIME}/test_otp_order.py::test_a_tree_of_three_levels_stops_from_its_leaves_to_its_root",),
     ),
     Sabotage(

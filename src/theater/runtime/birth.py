@@ -108,8 +108,10 @@ class Woken:
     """Goes on with the step that was left open, or closes it if it was the death of us twice."""
 
 
-def wake_up(surroundings: Surroundings, record: ActorRecord) -> Woken:
+def wake_up(surroundings: Surroundings, record: ActorRecord, *, attempts: int | None = None) -> Woken:
     """An actor out of the store, with what waits for it. Nothing of it is begun.
+
+    ``attempts``: how often its open step was begun under a mark by processes that died; None: as the store says.
 
     A step that was left open goes on at once; anything else begins when it joins the others. Of a chain that was taken
     in, and is looked at for the first time, it does not: what it recorded would be carried out here, on the word of
@@ -153,11 +155,12 @@ def wake_up(surroundings: Surroundings, record: ActorRecord) -> Woken:
     being = Being(surroundings, anatomy, memory, record, appender, held.holdings)
     actor = Actor(being, letters, held.orders, found=found)
     step, letter = past.open_step, open_letter
+    marks = node.store.attempt(record.id) if attempts is None else attempts
     if step is None or letter is None:
         return Woken(actor, held.signals, None)
     if is_taken_in:
         return Woken(actor, held.signals, lambda: actor.disown_open_step(letter))
-    return Woken(actor, held.signals, lambda: _resume(node, actor, step, letter))
+    return Woken(actor, held.signals, lambda: _resume(node, actor, step, letter, attempts=marks))
 
 
 def check_grants(node: Node, record: ActorRecord, allowed: Sequence[str]) -> None:
@@ -258,8 +261,8 @@ def _letter_of(step: OpenStep, letters: Sequence[Letter]) -> Letter:
     )
 
 
-def _resume(node: Node, actor: Actor, step: OpenStep, letter: Letter) -> None:
-    if node.store.attempt(actor.record.id) > 0:
+def _resume(node: Node, actor: Actor, step: OpenStep, letter: Letter, *, attempts: int) -> None:
+    if attempts > 0:
         when = format_time(step.message.header.time_us)
         crash = Crash("host-died", message=f"the process died twice while it ran the step begun at {when}")
         actor.close_open_step(crash, letter)

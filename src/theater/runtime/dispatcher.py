@@ -82,6 +82,7 @@ class Dispatcher:
         self._is_closing = False
         self._spared_arrivals = 0  # for which nobody is asked to leave
         self._recovery: Recovery | None = None
+        self._were_read: set[ActorId] = set()
 
     def __len__(self) -> int:
         """How many are in memory."""
@@ -289,13 +290,21 @@ class Dispatcher:
             future = self._waking[actor] = self._wakers.submit(self._read, actor)
         return future
 
+    def _attempts(self, actor: ActorId) -> int:
+        """How often processes that died had begun its step under a mark: one that this process set says nothing."""
+        with self._lock:
+            was_read = actor in self._were_read
+            self._were_read.add(actor)
+        return 0 if was_read else self.surroundings.node.store.attempt(actor)
+
     def _read(self, actor: ActorId) -> Actor:
         try:
             record = self.surroundings.node.store.record(actor)
             if record is None:
                 raise NotFound(f"there is no actor {actor}")
             born = self.find(actor)  # meanwhile; it is found before it is in the store
-            woken = wake_up(self.surroundings, record) if born is None else Woken(born, [], None)
+            attempts = self._attempts(actor)
+            woken = wake_up(self.surroundings, record, attempts=attempts) if born is None else Woken(born, [], None)
             found = woken.actor
         except Exception as error:
             failure = (
@@ -325,7 +334,6 @@ class Dispatcher:
         elif recovery is None:
             join()
         else:
-            attempts = self.surroundings.node.store.attempt(actor)
             recovery.admit(lambda rested: found.join_as_suspect(join, attempts, rested))
         self.make_room()
         for action, failed in errands:
