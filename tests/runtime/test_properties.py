@@ -98,6 +98,8 @@ def _ask(actor: Actor, body: str, expected: str | type[Exception] | None) -> Non
     if isinstance(expected, type):
         with pytest.raises(expected):
             request(body)
+    elif expected is None:  # a request would wait for its answer
+        assert actor.start_send(body).result().text is None
     else:
         assert request(body).text == expected
 
