@@ -13,12 +13,10 @@ from theater.runtime.channel_settlement import open_channel
 from theater.runtime.conception import ChildPlan
 from theater.runtime.consequences import Consequences
 from theater.runtime.holdings import AWAITED, Awaited, encode_awaited
-from theater.runtime.letter import Letter, nobody
-from theater.runtime.loading import HANDLE
 from theater.runtime.mishap import report
 from theater.runtime.neighbours import Neighbours
 from theater.runtime.orders import Stop
-from theater.runtime.posting import message, post
+from theater.runtime.posting import accepted, post
 from theater.runtime.surroundings import Surroundings
 
 
@@ -63,19 +61,8 @@ def ask(asking: Asking, effect: AtOnce) -> None:
 
 def _request(asking: Asking, effect: Request) -> None:
     asking.neighbours.use_place(effect.to)
-    letter = Letter(
-        id=effect.id,
-        source=asking.actor,
-        export=HANDLE,
-        arguments=(message(effect.id, effect.body, sender=asking.actor, expects_reply=True),),
-        expects_reply=True,
-        done=nobody,
-        sender=asking.actor,
-        cause=asking.cause,
-        expires_us=effect.until_us,
-        is_durable=True,
-        has_place=True,
-    )
+    own = asking.actor
+    letter = accepted(effect.id, effect.body, source=own, sender=own, cause=asking.cause, until_us=effect.until_us)
     post(asking.surroundings, asking.brought, effect.to, letter)
 
 

@@ -85,11 +85,6 @@ class Directory:
         card = self._cards.get(actor)
         return card is not None and card.is_living
 
-    def cards(self) -> list[Card]:
-        """All, oldest first."""
-        with self._lock:
-            return list(self._cards.values())
-
     def put(self, record: ActorRecord) -> Card:
         """It is new, or its row has changed."""
         with self._lock:

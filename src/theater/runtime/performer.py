@@ -116,11 +116,6 @@ class Performer:
         self._is_leaving = False
         self._suspicion: Suspicion | None = None
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing is running."""
-        return self.step is None
-
     def leave(self) -> None:
         """The process is about to end: what is running is left open, to be resumed."""
         self._is_leaving = True
@@ -178,11 +173,6 @@ class Performer:
 
         self._being.appender.rest_on(grounds)
         self._being.appender.commit(begin, lifecycle("resumed", "runtime", {"step": message.header.seq}), attempt=1)
-
-    def close_open_step(self, crash: Crash, letter: Letter) -> None:
-        """Close a step that will not be run again, without running it."""
-        with self._being.lock:
-            self.close_unrun(letter, CrashedPayload(reason=crash.reason, fuel=0, message=crash.message), None)
 
     def close_unrun(
         self, letter: Letter, payload: CrashedPayload, error: TheaterError | None = None, *, is_ending: bool = True

@@ -4,14 +4,42 @@ from __future__ import annotations
 
 from theater.errors import StoreError
 from theater.model.ids import ActorId
+from theater.model.payload import Cause
 from theater.runtime.consequences import Consequences
-from theater.runtime.letter import Letter, encode_letter
+from theater.runtime.exports import HANDLE
+from theater.runtime.letter import Letter, encode_letter, nobody
 from theater.runtime.surroundings import Surroundings
 
 
 def message(message_id: str, body: str, *, sender: ActorId | None, expects_reply: bool) -> dict[str, object]:
     """The record that ``actor.handle`` is given."""
     return {"id": message_id, "sender": sender, "expects-reply": expects_reply, "body": body}
+
+
+def accepted(
+    message_id: str,
+    body: str,
+    *,
+    source: str,
+    sender: ActorId | None,
+    cause: Cause | None = None,
+    until_us: int | None = None,
+) -> Letter:
+    """A message on its way into a mailbox for good; a request where somebody waits for its answer ``until_us``."""
+    expects_reply = until_us is not None
+    return Letter(
+        id=message_id,
+        source=source,
+        export=HANDLE,
+        arguments=(message(message_id, body, sender=sender, expects_reply=expects_reply),),
+        expects_reply=expects_reply,
+        done=nobody,
+        sender=sender,
+        cause=cause,
+        expires_us=until_us,
+        is_durable=True,
+        has_place=True,
+    )
 
 
 def post(surroundings: Surroundings, brought: Consequences, to: ActorId, letter: Letter) -> None:

@@ -47,14 +47,14 @@ from theater.runtime.conception import Request, free_name, root_permissions
 from theater.runtime.config import Config
 from theater.runtime.delivery import Delivery
 from theater.runtime.dispatcher import Dispatcher
-from theater.runtime.letter import Answer, Asker, Letter, Reply, encode_letter, nobody
+from theater.runtime.letter import Answer, Asker, Letter, Reply, encode_letter
 from theater.runtime.loading import HANDLE
 from theater.runtime.lookup import find_record
 from theater.runtime.node import Node
 from theater.runtime.opening import Options, open_node
 from theater.runtime.orders import Heard, Restart, Stop
 from theater.runtime.permissions import Grants
-from theater.runtime.posting import message
+from theater.runtime.posting import accepted, message
 from theater.runtime.reference import ActorRef
 from theater.runtime.sampling import FreshSampler
 from theater.runtime.sources import Source, component_of, loaded_digest, put_component, read_source
@@ -291,18 +291,7 @@ class Runtime:
     async def send(self, actor: ActorId, body: str) -> str:
         """Have an actor handle a message some time; returns its id once it would survive the death of the process."""
         message_id = self.new_id()
-        arguments = (message(message_id, body, sender=None, expects_reply=False),)
-        letter = Letter(
-            message_id,
-            SOURCE,
-            HANDLE,
-            arguments,
-            expects_reply=False,
-            done=nobody,
-            is_durable=True,
-            has_place=True,
-        )
-        await self.post(actor, letter)
+        await self.post(actor, accepted(message_id, body, source=SOURCE, sender=None))
         return message_id
 
     async def post(self, actor: ActorId, letter: Letter) -> None:

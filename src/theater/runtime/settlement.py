@@ -42,7 +42,7 @@ from theater.runtime.letter import Answer, Deferred, Done, Letter, Reply, encode
 from theater.runtime.loading import CHANNEL_OPENED, HANDLE
 from theater.runtime.mailbox import Mailbox
 from theater.runtime.neighbours import Neighbours
-from theater.runtime.posting import message, post
+from theater.runtime.posting import accepted, post
 from theater.runtime.subscription_settlement import subscribe, unsubscribe
 from theater.runtime.supervising import Orders, Supervising
 from theater.runtime.surroundings import Surroundings
@@ -231,18 +231,8 @@ def _bring(surroundings: Surroundings, asker: ActorId, request_id: str, value: o
 
 def _send(settling: Settling, effect: Send) -> None:
     settling.neighbours.use_place(effect.to)
-    letter = Letter(
-        id=effect.id,
-        source=settling.actor,
-        export=HANDLE,
-        arguments=(message(effect.id, effect.body, sender=settling.actor, expects_reply=False),),
-        expects_reply=False,
-        done=nobody,
-        sender=settling.actor,
-        cause=settling.cause,
-        is_durable=True,
-        has_place=True,
-    )
+    own = settling.actor
+    letter = accepted(effect.id, effect.body, source=own, sender=own, cause=settling.cause)
     post(settling.surroundings, settling.brought, effect.to, letter)
 
 

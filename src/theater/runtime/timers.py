@@ -20,11 +20,10 @@ from theater.model.ids import ActorId
 from theater.model.payload import Cause
 from theater.model.ports import Append, Appended, Entry, EntryKey
 from theater.runtime.directory import Card, Directory
-from theater.runtime.letter import Letter, encode_letter, nobody
-from theater.runtime.loading import HANDLE
+from theater.runtime.letter import Letter, encode_letter
 from theater.runtime.mishap import report
 from theater.runtime.node import Node
-from theater.runtime.posting import message
+from theater.runtime.posting import accepted
 
 if TYPE_CHECKING:
     from theater.runtime.surroundings import Router
@@ -320,15 +319,4 @@ class Timers:
 def _letter(actor: ActorId, timer_id: str, timer: Timer) -> Letter:
     """The same for the same firing, whoever makes it."""
     letter_id = timer_id if timer.repeat_us is None else f"{timer_id}-{timer.number}"
-    return Letter(
-        id=letter_id,
-        source=SOURCE,
-        export=HANDLE,
-        arguments=(message(letter_id, timer.body, sender=actor, expects_reply=False),),
-        expects_reply=False,
-        done=nobody,
-        sender=actor,
-        cause=timer.cause,
-        is_durable=True,
-        has_place=True,
-    )
+    return accepted(letter_id, timer.body, source=SOURCE, sender=actor, cause=timer.cause)
