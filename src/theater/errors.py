@@ -95,6 +95,48 @@ class ChannelClosed(InvalidInput):
     code = "channel-closed"
 
 
+class NotStopped(InvalidInput):
+    """The actor lives, or has children, and only what has ended can be removed."""
+
+    code = "not-stopped"
+
+
+class IdempotencyMismatch(InvalidInput):
+    """The same idempotency key came before with another message. Nothing was sent."""
+
+    code = "idempotency-mismatch"
+
+
+class BadRequest(InvalidInput):
+    """An HTTP request that the server's interface does not have. ``status`` is the one to answer with.
+
+    ``code`` is that of the case: ``no-such-route``, ``no-such-method``, ``too-large``, ``wrong-type``, ``bad-request``.
+    """
+
+    code = "bad-request"
+
+    def __init__(self, message: str, *, code: str = "bad-request", status: int = 400, **data: object) -> None:
+        super().__init__(message, **data)
+        self.code = code
+        self.status = status
+
+
+class Unauthorized(InvalidInput):
+    """A server was asked without a token, or with one that it does not know."""
+
+    code = "unauthorized"
+
+
+class Forbidden(InvalidInput):
+    """The token may not do that, or the request comes from where none may come from. ``code`` says which."""
+
+    code = "forbidden"
+
+    def __init__(self, message: str, *, code: str = "forbidden", **data: object) -> None:
+        super().__init__(message, **data)
+        self.code = code
+
+
 class BadBundle(InvalidInput):
     """A bundle or an exported chain is not in its format; nothing of it was kept."""
 
@@ -126,6 +168,18 @@ class TimedOut(Busy):
     """No answer within the time given. The step itself goes on and its events stand."""
 
     code = "timed-out"
+
+
+class Closing(Busy):
+    """The server is stopping: it takes no more requests. Nothing was done."""
+
+    code = "closing"
+
+
+class NoServer(Busy):
+    """No server answers where one was expected. Nothing was asked of anybody, or nobody knows what came of it."""
+
+    code = "no-server"
 
 
 # -- give up ---------------------------------------------------------------------------------------------------------

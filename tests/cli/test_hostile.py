@@ -8,6 +8,7 @@ import pytest
 from tests.cli.conftest import Result, Theater
 from tests.guests.component import actor
 from tests.guests.imports import LOG
+from tests.server.process import RunningServer
 from theater.chain.lines import encode_line
 from theater.chain.sealing import seal
 from theater.engine import WasmtimeEngine
@@ -63,7 +64,7 @@ def test_what_a_guest_says_is_shown_safely_by_every_command(theater: Theater, ev
     assert "\\u202e" in reply
     assert "refused: [red]\\u{1b}[31m" in done.err
     assert document["replies"] == ["[red]\x1b[31m\u202egnol\u2066\u2028\x9b2J\x7f[/red]", None]
-    for command in ("events", "logs", "state", "verify", "replay"):
+    for command in ("events", "logs", "state", "verify", "replay", "tree", "inspect"):
         looked_at(theater(command, "evil"))
         looked_at(theater(command, "evil", "--json"))
     looked_at(theater("events", "evil", "--full"))
@@ -71,6 +72,31 @@ def test_what_a_guest_says_is_shown_safely_by_every_command(theater: Theater, ev
     looked_at(theater("export", "evil", "-o", "evil.theater"))
     looked_at(theater("--data-dir", "other", "import", "evil.theater"))
     looked_at(theater("--data-dir", "other", "events", "evil"))
+
+
+@pytest.mark.slow
+def test_what_a_guest_says_is_shown_safely_through_a_server_too(
+    theater: Theater, place: Path, evil_guest: Path
+) -> None:
+    (place / "evil.toml").write_text(f'name = "evil"\ncomponent = "{evil_guest}"\n')
+
+    with RunningServer(place):
+        for arguments in (
+            ("start", "evil.toml"),
+            ("request", "evil", EVIL_JSON),
+            ("request", "evil", '"refuse"'),
+            ("send", "evil", EVIL_JSON),
+            *((name, "evil") for name in ("events", "logs", "state", "verify", "replay", "tree", "inspect")),
+            ("events", "evil", "--full"),
+            ("list",),
+            ("top", "--once", "--interval", "100ms"),
+            ("state", EVIL),
+            ("tree", EVIL),
+        ):
+            looked_at(theater(*arguments))
+            looked_at(theater(*arguments, "--json"))
+        assert "[red]\\u{1b}[31m" in theater("logs", "evil").out
+        assert "refused in event" in theater("inspect", "evil").out
 
 
 def test_a_reply_stays_on_its_line(theater: Theater) -> None:
@@ -165,6 +191,14 @@ def test_a_hostile_manifest_is_named_safely(theater: Theater, place: Path, text:
         ("export", "x", "-o", EVIL),
         ("import", EVIL),
         ("list", EVIL),
+        ("list", "--status", EVIL),
+        ("tree", EVIL),
+        ("inspect", EVIL),
+        ("logs", EVIL, "--follow"),
+        ("subscribe", EVIL),
+        ("top", "--interval", EVIL),
+        ("completion", EVIL),
+        ("--server", EVIL, "list"),
         ("config", f"--{EVIL}"),
         ("--data-dir", EVIL, "config"),
         ("--data-dir", EVIL, "events", "x"),

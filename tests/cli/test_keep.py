@@ -1,4 +1,4 @@
-"""``export``, ``import``, ``config``, ``version``."""
+"""``export``, ``import``, ``gc``, ``backup``, ``config``, ``version``; with a server, see ``test_served``."""
 
 import zipfile
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Theater
+from tests.cli.test_hostile import EVIL, looked_at
 from theater.store import DataDir
 
 
@@ -109,9 +110,99 @@ def test_import_needs_the_lock(theater: Theater, place: Path, counter: str) -> N
     assert "somebody" in done.err
 
 
+def test_gc_counts_what_it_removes_and_leaves_what_is_of_use(theater: Theater, counter: str) -> None:
+    plain = theater("gc")
+    document = theater("gc", "--json")
+
+    assert (plain.code, document.code) == (0, 0)
+    assert [line.split()[0] for line in plain.out.splitlines()] == ["components", "payloads", "cached", "bytes"]
+    assert set(document.table) == {"components", "payloads", "cached", "bytes"}
+    assert theater("run", "--id", counter, "--request", '{"by":1}').out.startswith('{"count":6}\n')
+
+
+def test_gc_needs_the_lock(theater: Theater, place: Path) -> None:
+    theater("run", "counter.wasm")
+    data_dir = DataDir(place / "data")
+    data_dir.hold("somebody")
+    try:
+        done = theater("gc")
+    finally:
+        data_dir.release()
+
+    assert done.code == 1
+    assert "somebody" in done.err
+
+
+def test_a_backup_is_a_data_directory(theater: Theater, place: Path, counter: str) -> None:
+    plain = theater("backup", "copy")
+    document = theater("backup", "more", "--json")
+    again = theater("backup", "copy")
+
+    assert (plain.code, document.code, again.code) == (0, 0, 1)
+    assert plain.out.startswith("copy: 8 events, 1 components, ")
+    assert set(document.table) == {"folder", "events", "components", "bytes"}
+    assert theater("--data-dir", "copy", "state", counter).out == '{"count":5}\n'
+    (there,) = theater("--data-dir", "copy", "list", "--json").rows
+    (here,) = theater("list", "--json").rows
+    assert there == here
+    assert (place / "more").is_dir()
+
+
+def test_a_backup_of_a_server_elsewhere_is_refused(theater: Theater, place: Path, counter: str) -> None:
+    done = theater("--server", "http://127.0.0.1:1", "backup", "copy")
+
+    assert done.code == 1
+    assert "on its machine" in done.err
+    assert not (place / "copy").exists()
+    assert counter
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("gc", EVIL),
+        ("backup", f"{EVIL}/x"),
+        ("backup", EVIL),
+        ("rm", EVIL, "--yes"),
+        ("rm", EVIL),
+        ("rm", "\udcff", "--yes"),
+        ("--data-dir", EVIL, "gc"),
+        ("--data-dir", EVIL, "backup", "copy"),
+        ("export", EVIL, "-o", "x.theater"),
+        ("--server", EVIL, "gc"),
+    ],
+)
+def test_hostile_arguments_are_named_safely(theater: Theater, counter: str, arguments: tuple[str, ...]) -> None:
+    assert counter
+    looked_at(theater(*arguments))
+    looked_at(theater("--json", *arguments))
+
+
+def test_rm_without_a_server_removes_from_the_store(theater: Theater, counter: str) -> None:
+    living = theater("rm", counter, "--yes")
+    theater("run", "trap-init.wasm")
+
+    done = theater("rm", "trap-init", "--yes", "--json")
+
+    assert living.code == 1
+    assert "stop it first" in living.err
+    assert done.code == 0
+    assert isinstance(done.table["removed"], list)
+    assert [row["name"] for row in theater("list", "--json").rows] == ["counter"]
+    assert theater("rm", "trap-init", "--yes").code == 5
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
+        (("--data-dir", "nowhere", "gc"), 5),
+        (("--data-dir", "nowhere", "backup", "copy"), 5),
+        (("--data-dir", "nowhere", "rm", "x", "--yes"), 5),
+        (("--server", "http://127.0.0.1:1", "gc"), 4),
+        (("--server", "http://127.0.0.1:1", "rm", "x", "--yes"), 4),
+        (("--server", "http://127.0.0.1:1", "run", "counter.wasm"), 4),
+        (("--server", "http://127.0.0.1:1", "export", "counter", "-o", "x.theater"), 4),
+        (("backup",), 2),
         (("export", "counter"), 2),
         (("export", "nobody", "-o", "x.theater"), 5),
         (("export", "counter", "-o", "no/such/folder/x.theater"), 1),
@@ -146,10 +237,8 @@ def test_config_says_where_each_value_came_from(theater: Theater, place: Path, m
     assert isinstance(ceiling, dict)
 
     assert origins == ["argument", "environment"]
-    assert settings == {
-        "data-dir": {"value": f"{place}/filed", "origin": "file"},
-        "durability": {"value": "power", "origin": "file"},
-    }
+    assert settings["data-dir"] == {"value": f"{place}/filed", "origin": "file"}
+    assert settings["durability"] == {"value": "power", "origin": "file"}
     assert ceiling["origin"] == "file"
     assert ceiling["grants"]["environment"] == {"allow": ["LANG"]}
     plain = theater("config").out
@@ -174,7 +263,7 @@ def test_version_names_the_parts(theater: Theater, monkeypatch: pytest.MonkeyPat
     assert set(document) == {"theater", "engine", "python", "platform", "supported"}
     assert document["supported"] is True
     assert "wasmtime" in theater("version").out
-    for module in ("main", "keep"):
+    for module in ("main", "version"):
         monkeypatch.setattr(f"theater.cli.{module}.is_supported_platform", lambda: False)
     untested = theater("version")
     assert "(not tested)" in untested.out

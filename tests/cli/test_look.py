@@ -107,7 +107,7 @@ def test_every_kind_of_event_has_something_to_show(theater: Theater) -> None:
 
     lines = theater("events", "moody").out + theater("events", "logger").out
 
-    for shown in ("by runtime", "not today", "trap  wasm trap", "info: 1 to go"):
+    for shown in ("by local", "not today", "trap  wasm trap", "info: 1 to go"):
         assert shown in lines
 
 

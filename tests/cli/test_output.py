@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from theater.cli.output import Output, cut
+from theater.cli.layout import cut
+from theater.cli.output import Output
 from theater.errors import Denied, NotFound, TheaterError
 
 
@@ -92,7 +93,7 @@ def test_work_is_shown_on_a_terminal_alone(capsys: pytest.CaptureFixture[str], m
     assert "busy [red]" in terminal.getvalue()
 
 
-@pytest.mark.parametrize(("columns", "shown"), [(5, "hello"), (4, "hel…"), (1, "…"), (0, "…")])
+@pytest.mark.parametrize(("columns", "shown"), [(5, "hello"), (4, "hel…"), (1, "…"), (0, "")])
 def test_cut_says_that_it_cut(columns: int, shown: str) -> None:
     assert cut("hello", columns) == shown
 

@@ -162,6 +162,31 @@ def test_on_a_terminal_events_are_cut_to_its_width() -> None:
     assert max(len(line) for line in said.splitlines()) == 80
 
 
+def test_a_table_fits_its_terminal_and_is_whole_in_a_pipe() -> None:
+    name = "a-very-long-name-that-somebody-gave-an-actor-for-no-good-reason"
+    ran("run", "counter.wasm", "--name", name)
+
+    _, said = on_a_terminal("list", environ={"NO_COLOR": "1", "TERM": "dumb"})
+
+    assert max(len(line) for line in said.splitlines()) <= 80
+    assert "…" in said
+    assert name in ran("list").stdout
+
+
+@pytest.mark.parametrize("command", ["tree", "inspect", "list"])
+def test_no_colour_is_no_colour(command: str) -> None:
+    ran("run", "counter.wasm")
+    arguments = [command, "counter"] if command == "inspect" else [command]
+
+    _, coloured = on_a_terminal(*arguments)
+    _, plain = on_a_terminal(*arguments, environ={"NO_COLOR": "1"})
+    _, dumb = on_a_terminal(*arguments, environ={"TERM": "dumb"})
+
+    assert "\x1b[32mrunning" in coloured
+    assert "\x1b[3" not in plain
+    assert "\x1b" not in dumb
+
+
 @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 1)])
 def test_on_a_terminal_a_person_is_asked(place: Path, answer: str, code: int) -> None:
     (place / "theater.toml").write_text(

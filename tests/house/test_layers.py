@@ -35,9 +35,14 @@ KEPT_IN = {
     "sqlite3": {"store"},
     "starlette": {"server"},
     "uvicorn": {"server"},
+    "httptools": {"server"},
+    "uvloop": {"server"},
+    "prometheus_client": {"server"},
     "httpx": {"client", "capabilities"},
     "typer": {"cli"},
     "rich": {"cli"},
+    "prompt_toolkit": {"cli"},
+    "watchfiles": {"cli"},
 }
 
 # Pure parts get time and entropy as arguments or through ports; files and the network are other people's work.

@@ -20,7 +20,7 @@ import theater
 import theater.testing
 import theater_sdk
 from theater import errors
-from theater.cli.main import program
+from theater.cli.program import program
 from theater.model.crash import CRASH_REASONS
 from theater.model.event import KINDS
 

@@ -28,10 +28,13 @@ class Camera:
             shutil.copytree(self._data_dir, picture, ignore=shutil.ignore_patterns("*-shm", "*.lock", "lock"))
 
 
-def developed(workshop: Workshop, pictures: Path, *, later_s: float = 0) -> Iterator[Troupe]:
-    """A troupe for each picture, in which everything has been done that was to be done."""
+def developed(workshop: Workshop, pictures: Path, *, later_s: float = 0, seed: int = 0) -> Iterator[Troupe]:
+    """A troupe for each picture, in which everything has been done that was to be done.
+
+    Another ``seed`` than the one before: ids of messages from outside do not come a second time.
+    """
     for folder in sorted(pictures.iterdir()):
-        with Stage(workshop, folder) as stage:
+        with Stage(workshop, folder, seed=seed) as stage:
             troupe = Troupe(stage)
             stage.clock.advance(later_s)
             troupe.rest()

@@ -35,6 +35,12 @@ def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
         file=tmp_path / "config" / "theater" / "config.toml",
         data_dir=Setting(str(tmp_path / "home" / ".local" / "share" / "theater"), "default"),
         durability=Setting("process", "default"),
+        reserve=Setting("1GiB", "default"),
+        server=Setting("", "default"),
+        host=Setting("127.0.0.1", "default"),
+        port=Setting("2823", "default"),
+        output=Setting("human", "default"),
+        log_format=Setting("human", "default"),
         ceiling=default_ceiling(REGISTRY),
         ceiling_origin="default",
     )
@@ -104,6 +110,67 @@ def test_durability_is_one_of_two(tmp_path: Path) -> None:
     assert configured(tmp_path / "2", 'durability = "process"\n').durability == Setting("process", "file")
 
 
+# -- the other settings ----------------------------------------------------------------------------------------------
+
+FILED = """
+reserve = "2GiB"
+server = "https://node.example:2823/"
+host = "0.0.0.0"
+port = 80
+output = "json"
+log-format = "json"
+"""
+
+
+def test_each_setting_can_stand_in_the_file(tmp_path: Path) -> None:
+    assert {key: (found.value, found.origin) for key, found in configured(tmp_path, FILED).settings.items()} == {
+        "data-dir": (str(tmp_path / "home" / ".local" / "share" / "theater"), "default"),
+        "durability": ("process", "default"),
+        "reserve": ("2GiB", "file"),
+        "server": ("https://node.example:2823", "file"),
+        "host": ("0.0.0.0", "file"),
+        "port": ("80", "file"),
+        "output": ("json", "file"),
+        "log-format": ("json", "file"),
+    }
+
+
+def test_argument_before_environment_before_file_for_the_others_too(tmp_path: Path) -> None:
+    environ = {"THEATER_RESERVE": "5", "THEATER_SERVER": "http://e", "THEATER_OUTPUT": "human", "THEATER_PORT": "1"}
+    environ |= {"XDG_CONFIG_HOME": str(tmp_path / "config"), "HOME": str(tmp_path)}
+    configured(tmp_path, FILED)
+
+    set_by_environ = read_config(REGISTRY, environ)
+    said = read_config(REGISTRY, environ, server="http://a", arguments={"reserve": "0", "port": "0", "output": None})
+
+    assert [set_by_environ.settings[key].value for key in ("reserve", "server", "output")] == ["5", "http://e", "human"]
+    assert {set_by_environ.settings[key].origin for key in ("reserve", "server", "output")} == {"environment"}
+    assert set_by_environ.port == Setting("80", "file")  # which no variable sets
+    assert said.reserve == Setting("0", "argument")
+    assert said.server == Setting("http://a", "argument")
+    assert said.port == Setting("0", "argument")
+    assert said.output.origin == "environment"
+
+
+def test_the_reserve_is_a_size_and_may_be_nothing(tmp_path: Path) -> None:
+    assert configured(tmp_path / "1").reserve_bytes == 2**30
+    assert configured(tmp_path / "2", "reserve = 4096\n").reserve_bytes == 4096
+    assert configured(tmp_path / "3", THEATER_RESERVE="0").reserve_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("environ", "why"),
+    [
+        ({"THEATER_RESERVE": "much"}, "\\$THEATER_RESERVE = 'much': write a size"),
+        ({"THEATER_SERVER": "node.example"}, "\\$THEATER_SERVER = 'node.example': write the address of a server"),
+        ({"THEATER_OUTPUT": "text"}, """\\$THEATER_OUTPUT = 'text': write "human" or "json\""""),
+    ],
+)
+def test_what_cannot_be_is_refused_and_the_variable_named(tmp_path: Path, environ: dict[str, str], why: str) -> None:
+    with pytest.raises(InvalidInput, match=why):
+        configured(tmp_path, **environ)
+
+
 # -- what is refused -------------------------------------------------------------------------------------------------
 
 
@@ -117,6 +184,23 @@ def test_durability_is_one_of_two(tmp_path: Path) -> None:
         ("zzz = 1\n", "unknown key 'zzz'$"),
         ('durability = "disk"\n', """durability = 'disk': write "process" or "power\""""),
         ("durability = true\n", """write "process" or "power\""""),
+        ("reserve = -1\n", 'write a size, for example "1GiB", or 0'),
+        ("reserve = true\n", "write a size"),
+        ('server = "ftp://x"\n', "write the address of a server"),
+        ('server = "http://"\n', "write the address of a server"),
+        ('server = "http://x:99999"\n', "write the address of a server"),
+        ('server = "http://x/v1"\n', "write the address of a server"),
+        ('server = "http://x y"\n', "write the address of a server"),
+        ('server = "http://me:secret@x"\n', "no name and no password"),
+        ("server = 5\n", "write the address of a server"),
+        ('host = ""\n', "write a name or an address"),
+        ('host = "a b"\n', "write a name or an address"),
+        ("host = 5\n", "write a name or an address"),
+        ("port = 65536\n", "write a number from 0 to 65535"),
+        ("port = -1\n", "write a number from 0 to 65535"),
+        ("port = true\n", "write a number from 0 to 65535"),
+        ('output = "text"\n', 'write "human" or "json"'),
+        ('log-format = ["json"]\n', 'write "human" or "json"'),
         ("data-dir = 5\n", "data-dir = 5: write the name of a folder"),
         ('data-dir = ""\n', "write the name of a folder"),
         ("ceiling = 1\n", r"write \[ceiling.NAME\]|written \[ceiling.NAME\]"),

@@ -16,7 +16,7 @@ from tests.guests import wat
 from tests.runtime.inside import dispatcher_of, inner
 from tests.runtime.stage import Gate, Stage, Workshop
 from theater.errors import Denied, DiskFull, NameTaken, NotRunning, TheaterError
-from theater.model.ids import ActorId
+from theater.model.ids import ActorId, Digest
 from theater.model.payload import Message
 from theater.model.ports import ActorRecord, Append, Appended, Entry
 from theater.runtime import dispatcher as module
@@ -352,9 +352,10 @@ def letters(*names: str) -> list[Letter]:
 
 @pytest.fixture
 def dispatcher() -> Iterator[Dispatcher]:
-    """One without any actor."""
+    """One with an actor that nobody wakes up."""
     store = MemoryEventStore()
     made = Dispatcher(cast("Node", SimpleNamespace(store=store)), cast("Sampler", None))
+    made.surroundings.directory.put(ActorRecord(ACTOR, "extra", "stopped", None, 0, Digest("0" * 64)))
     yield made
     made.shut()
     store.close()

@@ -12,7 +12,7 @@ from tests.guests import puppet
 from tests.guests.puppet import ANSWER, VERSION
 from tests.runtime.stage import Stage, Workshop
 from tests.runtime.troupe import Troupe, text_of
-from theater.errors import Crashed, Refused
+from theater.errors import Crashed, InvalidInput, Refused
 from theater.model.event import Event, Head
 from theater.model.ids import ActorId
 from theater.model.payload import CrashedPayload, Genesis
@@ -68,6 +68,19 @@ def upgraded(stage: Stage) -> Actor:
     actor.upgrade(stage.workshop.file(text_of(version="3", migrate="ok")))
     actor.request(puppet.keep("5") + puppet.reply(VERSION))
     return actor
+
+
+def test_a_node_that_runs_takes_an_actor_in(stage: Stage, away: Stage, tmp_path: Path) -> None:
+    path = bundle(stage, Troupe(stage).player("anna").id, tmp_path / "a.theater")
+
+    record = away.run(away.runtime.take_in(path))
+    again = away.actor("anna", allowed=ALLOWED)
+    again.restart()
+
+    assert again.id == record.id
+    assert again.request(puppet.count()) is None
+    with pytest.raises(InvalidInput, match="here already"):
+        away.run(away.runtime.take_in(path))
 
 
 def test_an_upgraded_chain_verifies_from_its_bundle_alone(stage: Stage, tmp_path: Path) -> None:

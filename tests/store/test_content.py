@@ -70,3 +70,34 @@ def test_what_a_dead_process_left_half_written_is_overwritten(tmp_path: Path) ->
     assert not FileBlobStore(folder).has(digest)
     FileBlobStore(folder).put(b"component")
     assert FileBlobStore(folder).path(digest).read_bytes() == b"component"
+
+
+def test_what_is_no_component_is_not_listed(tmp_path: Path) -> None:
+    blobs = FileBlobStore(tmp_path)
+    digest = blobs.put(b"component")
+    for name in ("notes.txt", "ab.wasm", f"{'ab' * 32}.wasm.new", f"{'AB' * 32}.wasm", "ab" * 32):
+        (tmp_path / name).touch()
+    (tmp_path / f"{'cd' * 32}.wasm").mkdir()
+    (tmp_path / f"{'ef' * 32}.wasm").symlink_to(tmp_path / "notes.txt")
+
+    assert [kept.digest for kept in blobs.kept()] == [digest]
+    assert list(FileBlobStore(tmp_path / "nowhere").kept()) == []
+
+
+def test_a_component_that_somebody_else_removed_is_written_again(tmp_path: Path) -> None:
+    blobs = FileBlobStore(tmp_path)
+    digest = blobs.put(b"component")
+    FileBlobStore(tmp_path).remove(digest)
+
+    assert blobs.put(b"component") == digest
+    assert blobs.path(digest).read_bytes() == b"component"
+
+
+def test_another_component_in_the_place_of_a_removed_one_is_found(tmp_path: Path) -> None:
+    blobs = FileBlobStore(tmp_path)
+    digest = blobs.put(b"component")
+    path = blobs.path(digest)
+    blobs.remove(digest)
+    path.write_bytes(b"another")
+    with pytest.raises(Damaged):
+        blobs.path(digest)

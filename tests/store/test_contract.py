@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from theater.errors import NotFound
 from theater.model.ports import BlobStore, Durability, EventStore
 from theater.store import DataDir, FileBlobStore, MemoryBlobStore, MemoryEventStore, SqliteEventStore
 from theater.testing.event_store_suite import CASES, Case
@@ -59,6 +62,48 @@ def says_what_it_lacks(blobs: BlobStore) -> None:
             blobs.path(name)  # type: ignore[arg-type] # a name from outside
 
 
-@pytest.mark.parametrize("case", [keeps_bytes, says_what_it_lacks])
+def says_what_it_keeps(blobs: BlobStore) -> None:
+    assert list(blobs.kept()) == []
+    sizes = {blobs.put(data): len(data) for data in (b"", b"one", b"three")}
+    assert {kept.digest: kept.size_bytes for kept in blobs.kept()} == sizes
+    now_us = time.time_ns() // 1000
+    assert all(abs(now_us - kept.since_us) < 60_000_000 for kept in blobs.kept())
+
+
+def keeps_no_longer_what_was_removed(blobs: BlobStore) -> None:
+    first, second = blobs.put(b"first"), blobs.put(b"second")
+    path = blobs.path(first)
+    for _ in range(2):
+        blobs.remove(first)
+        assert not blobs.has(first)
+        assert not path.exists()
+        assert [kept.digest for kept in blobs.kept()] == [second]
+        with pytest.raises(NotFound):
+            blobs.path(first)
+    assert blobs.put(b"first") == first
+    assert blobs.path(first).read_bytes() == b"first"
+    with pytest.raises(NotFound):
+        blobs.remove("../second")  # type: ignore[arg-type] # a name from outside
+
+
+def says_when_it_was_last_put(blobs: BlobStore) -> None:
+    digest = blobs.put(b"again")
+    path = blobs.path(digest)
+    os.utime(path, (1, 1))
+    assert [kept.since_us for kept in blobs.kept()] == [1_000_000]
+    assert blobs.put(b"again") == digest
+    assert all(kept.since_us > 1_000_000 for kept in blobs.kept())
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        keeps_bytes,
+        says_what_it_lacks,
+        says_what_it_keeps,
+        keeps_no_longer_what_was_removed,
+        says_when_it_was_last_put,
+    ],
+)
 def test_a_blob_store_keeps_the_contract(case: Callable[[BlobStore], None], blobs: BlobStore) -> None:
     case(blobs)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.store.older import make_older
 from tests.store.opened_store import die, in_child, opened
 from theater.errors import DiskFull, HeadConflict, StoreError
 from theater.model.event import EMPTY
@@ -19,8 +20,18 @@ from theater.store import DataDir, MemoryEventStore, SqliteEventStore, entries
 from theater.store.faults import FAULT_POINTS, FaultPoint
 from theater.store.migrations import MIGRATIONS, migrate
 from theater.testing.chains import ChainMaker, chain_of
-from theater.testing.event_store_suite import begun, drop, first_of, kinds, only, put
-from theater.testing.store_calls import append, append_chain, append_together, record_of
+from theater.testing.store_calls import (
+    append,
+    append_chain,
+    append_together,
+    begun,
+    drop,
+    first_of,
+    kinds,
+    only,
+    put,
+    record_of,
+)
 
 LARGE = b'"' + b"x" * 100_000 + b'"'
 
@@ -178,7 +189,7 @@ def test_a_store_from_before_the_entries_keeps_its_events_and_gets_them(tmp_path
         append_chain(store, maker)
     data_dir = DataDir(tmp_path)
     connection = sqlite3.connect(data_dir.database, isolation_level=None)
-    connection.executescript("DROP TABLE entries; PRAGMA user_version = 1;")
+    make_older(connection, 1)
     expected = sqlite3.connect(":memory:", isolation_level=None)
     migrate(expected, MIGRATIONS[:1])
     schema = "SELECT name, sql FROM sqlite_schema ORDER BY name"

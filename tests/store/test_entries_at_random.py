@@ -18,6 +18,7 @@ from theater.model.ids import ActorId
 from theater.model.ports import Append, Appended, Entry, EntryKey, EventStore, Space
 from theater.store import MemoryEventStore, entries
 from theater.testing.chains import ChainMaker
+from theater.testing.removal_suite import withheld
 from theater.testing.store_calls import append_together, record_of
 
 ACTORS = 4  # the first two are born before anything happens
@@ -41,6 +42,7 @@ class Wish:
     is_living: bool
     puts: list[tuple[tuple[int, Space, str], bytes, bool]]
     drops: list[tuple[tuple[int, Space, str], bool]]
+    erases: bool = False
     births: list[Wish] = field(default_factory=list)
 
 
@@ -54,6 +56,7 @@ def wishes(births: st.SearchStrategy[list[Wish]]) -> st.SearchStrategy[Wish]:
         is_living=st.booleans(),
         puts=st.lists(puts, max_size=3),
         drops=st.lists(drops, max_size=2),
+        erases=st.sampled_from((False, False, False, False, True)),
         births=births,
     )
 
@@ -70,6 +73,7 @@ class Model:
         self.all: list[Event] = []
         self.names: dict[ActorId, tuple[str, bool]] = {}
         self.held: dict[tuple[ActorId, Space, str], bytes] = {}
+        self.removed: dict[ActorId, int] = {}  # the seq of the first event that keeps its payload
 
     def batch(self, wish: Wish, *, is_birth: bool = False) -> Append:
         """The batch that fits what is there."""
@@ -85,7 +89,9 @@ class Model:
         events = tuple(maker.events[len(chain) :])
         if wish.head == "wrong" and not is_birth:  # of a chain that nobody has
             head, events = Head(7, events[0].hash if events else EMPTY.hash), ()
-        record = record_of(actor, wish.name, "running" if wish.is_living else "stopped") if wish.name else None
+        erases = wish.erases and not is_birth and not changes_only and head != EMPTY
+        is_named = wish.name is not None and not erases
+        record = record_of(actor, wish.name or "", "running" if wish.is_living else "stopped") if is_named else None
         return Append(
             actor,
             None if changes_only else head,
@@ -94,13 +100,20 @@ class Model:
             puts=tuple(Entry(self.makers[n].actor, space, key, v, once) for (n, space, key), v, once in wish.puts),
             drops=tuple(EntryKey(self.makers[n].actor, space, key, must) for (n, space, key), must in wish.drops),
             births=() if changes_only else tuple(self.batch(birth, is_birth=True) for birth in wish.births),
+            erases=erases,
         )
 
+    def wipe(self) -> None:
+        for actor, kept_from in self.removed.items():
+            chain = self.chains[actor]
+            chain[:kept_from] = map(withheld, chain[:kept_from])
+        self.all = [self.chains[event.header.actor][event.header.seq] for event in self.all]
+
     def take(self, batch: Append) -> type:
-        before = {a: [*c] for a, c in self.chains.items()}, [*self.all], {**self.names}, {**self.held}
+        before = {a: [*c] for a, c in self.chains.items()}, [*self.all], {**self.names}, {**self.held}, {**self.removed}
         refusal = self._refusal(batch)
         if refusal is not None:
-            self.chains, self.all, self.names, self.held = before
+            self.chains, self.all, self.names, self.held, self.removed = before
         return refusal or Appended
 
     def _refusal(self, batch: Append) -> type | None:
@@ -108,6 +121,8 @@ class Model:
         for part in parts:
             chain = self.chains.get(part.actor, [])
             if part.expected is not None:
+                if part.actor in self.removed:
+                    return HeadConflict
                 if (
                     part.expected.hash != (chain[-1].hash if chain else EMPTY.hash)
                     or part.expected.seq != len(chain) - 1
@@ -120,6 +135,9 @@ class Model:
                     self.names[part.actor] = name
                 self.chains[part.actor] = [*chain, *part.events]
                 self.all += part.events
+                if part.erases:
+                    self.removed[part.actor] = len(chain)
+                    self.names.pop(part.actor, None)
         for part in parts:
             for drop in part.drops:
                 if self.held.pop((drop.actor, drop.space, drop.key), None) is None and drop.required:
@@ -127,8 +145,12 @@ class Model:
             for put in part.puts:
                 if not self.chains.get(put.actor):
                     return HeadConflict
+                if put.actor in self.removed:
+                    continue
                 if not put.once or (put.actor, put.space, put.key) not in self.held:
                     self.held[put.actor, put.space, put.key] = put.value
+            if part.erases:
+                self.held = {place: value for place, value in self.held.items() if place[0] != part.actor}
         return None
 
     def require(self, store: EventStore, begin: int) -> None:
@@ -175,6 +197,13 @@ def test_stores_do_what_dicts_would_do(tmp_path: Path, monkeypatch: pytest.Monke
                     results = append_together(store, *batches)
                     assert [type(result) for result in results] == expected
                     model.require(store, begin)
+                if len(group) % 2:
+                    model.wipe()
+                    assert sqlite.wipe() == memory.wipe()
+                for maker in (each for each in model.makers if each.actor not in model.removed):
+                    assert sqlite.size_bytes(maker.actor) == memory.size_bytes(maker.actor)
+            for store in (sqlite, memory):
+                model.require(store, begin)
             ends = [
                 Append(maker.actor, maker_head(model, maker), (), record=record_of(maker.actor, "", "stopped"))
                 for maker in model.makers

@@ -156,4 +156,4 @@ def test_sqlite_itself_refuses_two_segments_in_one_place(tmp_path: Path) -> None
         append(store, maker.actor, EMPTY, maker.events)
         assert store._connection is not None
         with pytest.raises(sqlite3.IntegrityError):
-            store._connection.execute("INSERT INTO segments SELECT 99, ref, first_seq, 1, '', '' FROM segments")
+            store._connection.execute("INSERT INTO segments SELECT 99, ref, first_seq, 1, '', '', 1 FROM segments")

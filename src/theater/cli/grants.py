@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
+import typer
 
 from theater.cli.output import Output
 from theater.errors import Denied
 from theater.model.capability import Grant
-from theater.runtime.permissions import Grants, Permissions
+
+Tables = Mapping[str, Mapping[str, object]]
+"""Grants as one would write them in a manifest, by capability."""
+
+T = TypeVar("T")
 
 _YES = ("y", "yes")
 
 
-def decide_or_ask(
-    decide: Callable[[Sequence[str]], Permissions], *, allowed: Sequence[str], output: Output
-) -> Permissions:
-    """What ``decide`` says of what is ``allowed``. A person is asked once whether what goes beyond is, this time.
+def restart_denied(denied: Denied) -> Denied:
+    """Of an actor that ended, and has more than the server allows by now. A server is not told ``--allow`` for that."""
+    shown = "".join(f"\n    {line}" for line in _lines(denied))
+    return Denied(
+        f"it has more than the server allows now:{shown}\n"
+        "a server restarts it within its ceiling alone: put the same lines as [ceiling.…] into its config.toml, and "
+        "start the server anew; or stop the server, and go on with: theater run --id ID --allow CAPABILITY"
+    )
+
+
+def check_allowed(texts: list[str]) -> list[str]:
+    """What stands behind ``--allow``; a wrong one is wrong usage."""
+    for text in texts:
+        if not text.partition("=")[0]:
+            raise typer.BadParameter(f"--allow {text!r}: write CAPABILITY or CAPABILITY=PATTERN")
+    return texts
+
+
+def decide_or_ask(decide: Callable[[Sequence[str]], T], *, allowed: Sequence[str], output: Output) -> T:
+    """What ``decide`` makes of what is ``allowed``. A person is asked once whether what goes beyond is, this time.
 
     Raises:
         Denied: there is nobody to ask, or the answer is no.
-        InvalidManifest, InvalidInput: as ``decide``.
+        Others: as ``decide``.
     """
     try:
         return decide(allowed)
@@ -38,21 +60,35 @@ def decide_or_ask(
         return decide([*allowed, *more])
 
 
-def show_grants(effective: Grants, output: Output) -> None:
+def show_grants(effective: Mapping[str, Grant], output: Output) -> None:
     """What the actor gets, one line a capability."""
-    for name, grant in sorted(effective.items()):
-        output.note(f"grant  {grant_line(name, grant)}")
+    show_effective({name: grant.table() for name, grant in effective.items()}, output)
+
+
+def show_effective(effective: Tables, output: Output) -> None:
+    """The same, of the tables that a server sends."""
+    for name, table in sorted(effective.items()):
+        output.note(f"grant  {table_line(name, table)}")
 
 
 def grant_line(name: str, grant: Grant) -> str:
     """A capability and what of it, on one line."""
-    keys = ", ".join(grant_keys(grant))
+    return table_line(name, grant.table())
+
+
+def table_line(name: str, table: Mapping[str, object]) -> str:
+    """The same, of a table."""
+    keys = ", ".join(_keys(table))
     return f"{name}  {keys}" if keys else name
 
 
 def grant_keys(grant: Grant) -> list[str]:
     """The keys of a grant as they would stand in a manifest, defaults written out."""
-    return [f"{key} = {msgspec.json.encode(value).decode()}" for key, value in grant.table().items()]
+    return _keys(grant.table())
+
+
+def _keys(table: Mapping[str, object]) -> list[str]:
+    return [f"{key} = {msgspec.json.encode(value).decode()}" for key, value in table.items()]
 
 
 def _lines(denied: Denied) -> list[str]:

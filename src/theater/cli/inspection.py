@@ -13,6 +13,7 @@ from theater.capabilities.registry import Registry
 from theater.cli import options
 from theater.cli.exits import Exit
 from theater.cli.grants import grant_line
+from theater.cli.nodes import empty_node
 from theater.cli.output import Output
 from theater.cli.session import Session, session_of
 from theater.errors import InvalidComponent, InvalidInput, NotFound, TheaterError
@@ -57,7 +58,7 @@ def validate(
     """
     session = session_of(context)
     findings = _Findings(read_source(manifest, settings=options.settings(settings or [])))
-    with session.output.working(f"checking {manifest}"), session.empty_node() as node:
+    with session.output.working(f"checking {manifest}"), empty_node(session) as node:
         _check_grants(findings, node, allow or [])
         _check_component(findings, node, session)
     if session.output.json:
@@ -73,7 +74,7 @@ def inspect_component(
 ) -> None:
     """Show what a component is: digest, size, role, what it imports and who answers that, what it exports."""
     session = session_of(context)
-    with session.empty_node() as node, session.output.working(f"compiling {file}"):
+    with empty_node(session) as node, session.output.working(f"compiling {file}"):
         digest = _put_file(file, node)
         document = _component_document(digest, node)
     if session.output.json:

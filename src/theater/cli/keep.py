@@ -1,33 +1,38 @@
-"""``export``, ``import``, ``config``, ``version``: what goes out of a node and comes in, and what the node is."""
+"""``export``, ``import``, ``gc``, ``backup``, ``config``: what a node keeps, what leaves it, and what is in force."""
 
 from __future__ import annotations
 
 import os
-import platform
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from theater import __version__
 from theater.chain.lines import encode_line
+from theater.cli.event_rows import event_of
 from theater.cli.grants import grant_keys
+from theater.cli.holder import holder, own_folder
+from theater.cli.local_runtime import LocalRuntime
 from theater.cli.look import Id
-from theater.cli.session import session_of
-from theater.engine.settings import engine_identity
+from theater.cli.session import Session, session_of
+from theater.client.finding import is_named
 from theater.errors import InvalidInput, NotFound
 from theater.model.event import Head
 from theater.model.ports import ActorRecord, EventStore
-from theater.runtime.bundle import components_in, write_bundle
+from theater.model.wire import Collected, Imported
+from theater.runtime.bundle import components_in, open_bundle, write_bundle
 from theater.runtime.config import Config, Setting
 from theater.runtime.history import read_genesis
 from theater.runtime.importing import import_bundle as take_in
 from theater.runtime.lookup import find_record
-from theater.runtime.node import is_supported_platform
 from theater.store import FileBlobStore, SqliteEventStore
+from theater.store.backup import back_up
+
+if TYPE_CHECKING:
+    from theater.client import Client
 
 _LINES_SUFFIX = ".jsonl"
 
@@ -45,20 +50,12 @@ def export(
     session = session_of(context)
     if to.exists() and not force:
         raise InvalidInput(f"{to} exists already; choose another name, or replace it with --force")
-    with session.store() as store, session.output.working(f"writing {to}"):
-        record = find_record(store, id)
-        head = store.head(record.id)
-        with _written_whole(to) as file:
-            if to.suffix == _LINES_SUFFIX:
-                for event in store.events(record.id, stop=head.seq + 1):
-                    file.write(encode_line(event))
-            else:
-                _write_bundle(file, store, FileBlobStore(session.folder().components), record, head)
-    document = {"id": record.id, "file": str(to), "events": head.seq + 1, "head": head.hash}
+    with holder(session) as client, session.output.working(f"writing {to}"):
+        actor, events, head = _from_server(client, id, to) if client is not None else _from_store(session, id, to)
     if session.output.json:
-        session.output.document(document)
+        session.output.document({"id": actor, "file": str(to), "events": events, "head": head})
     else:
-        session.output.line(f"{to}: {head.seq + 1} events, head {head.hash}")
+        session.output.line(f"{to}: {events} events, head {head}")
 
 
 def import_bundle(
@@ -69,31 +66,62 @@ def import_bundle(
     session = session_of(context)
     if not bundle.is_file():
         raise NotFound(f"there is no file {bundle}")
-    data_dir = session.folder()
-    data_dir.hold("theater import")
-    try:
-        store = SqliteEventStore.open(data_dir)
-        try:
-            with session.output.working(f"reading {bundle}"):
-                record = take_in(bundle, store, FileBlobStore(data_dir.components))
-            head = store.head(record.id)
-        finally:
-            store.close()
-    finally:
-        data_dir.release()
+    with holder(session) as client, session.output.working(f"reading {bundle}"):
+        taken = client.import_bundle(bundle) if client is not None else _taken_in(session, bundle)
     if session.output.json:
-        document = {"id": record.id, "name": record.name, "events": head.seq + 1, "head": head.hash}
+        document = {"id": taken.id, "name": taken.name, "events": taken.events, "head": taken.head}
         session.output.document(document)
         return
-    session.output.line(f"id {record.id}")
-    session.output.line(f"head {head.seq} {head.hash}")
+    session.output.line(f"id {taken.id}")
+    session.output.line(f"head {taken.events - 1} {taken.head}")
     session.output.note(
-        f"{record.name} is here, stopped; what its history says was not run again: theater verify {record.id[:12]}"
+        f"{taken.name} is here, stopped; what its history says was not run again: theater verify {taken.id[:12]}"
     )
+
+
+def gc(context: typer.Context) -> None:
+    """Remove what is of no use to anybody: components of no chain, and what actors that are gone left behind."""
+    session = session_of(context)
+    with holder(session) as client, session.output.working("looking for what is of no use"):
+        gone = client.collect() if client is not None else _collected(session)
+    counts = {"components": gone.components, "payloads": gone.payloads, "cached": gone.cached, "bytes": gone.bytes}
+    if session.output.json:
+        session.output.document(counts)
+    else:
+        for what, count in counts.items():
+            session.output.line(f"{what:<10}  {count}")
+
+
+def backup(
+    context: typer.Context,
+    to: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is not there yet, or is empty.")],
+) -> None:
+    """Copy the whole data directory, as it is at one moment, also while a server works on it."""
+    session = session_of(context)
+    folder = session.folder()
+    if is_named(session.config()):
+        with session.client() as client:
+            if own_folder(session, client) is None:
+                raise InvalidInput(
+                    f"a backup is made from the files of a server, and {client.url} serves others than {folder.root}: "
+                    "call theater backup on its machine, with its --data-dir"
+                )
+    with session.output.working(f"copying {folder.root}"):
+        report = back_up(folder, to)
+    if session.output.json:
+        document = {"folder": str(to), "events": report.events}
+        session.output.document(document | {"components": report.components, "bytes": report.bytes})
+    else:
+        session.output.line(
+            f"{to}: {report.events} events, {report.components} components, {report.bytes} bytes; "
+            f"to restore it: theater --data-dir {to} server"
+        )
 
 
 def show_config(context: typer.Context) -> None:
     """Show what is in force, and where each value came from."""
+    if context.invoked_subcommand is not None:
+        return
     session = session_of(context)
     config = session.config()
     if session.output.json:
@@ -111,28 +139,50 @@ def show_config(context: typer.Context) -> None:
                 session.output.line(f"  {line}")
 
 
-def version(context: typer.Context) -> None:
-    """Show the versions of Theater, its engine and Python, and the platform."""
-    session = session_of(context)
-    engine = engine_identity()
-    system = f"{platform.system()} {platform.machine()}"
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    supported = is_supported_platform()
-    if session.output.json:
-        session.output.document(
-            {
-                "theater": __version__,
-                "engine": {"name": engine.name, "version": engine.version},
-                "python": python,
-                "platform": system,
-                "supported": supported,
-            }
-        )
-        return
-    session.output.line(f"theater   {__version__}")
-    session.output.line(f"engine    {engine.name} {engine.version}")
-    session.output.line(f"python    {python}")
-    session.output.line(f"platform  {system}{'' if supported else ' (not tested)'}")
+def _from_store(session: Session, id: str, to: Path) -> tuple[str, int, str]:
+    with session.store() as store, _written_whole(to) as file:
+        record = find_record(store, id)
+        head = store.head(record.id)
+        if to.suffix == _LINES_SUFFIX:
+            for event in store.events(record.id, stop=head.seq + 1):
+                file.write(encode_line(event))
+        else:
+            _write_bundle(file, store, FileBlobStore(session.folder().components), record, head)
+    return record.id, head.seq + 1, head.hash
+
+
+def _from_server(client: Client, id: str, to: Path) -> tuple[str, int, str]:
+    row = client.actor(id).actor
+    with _written_whole(to) as file:
+        if to.suffix == _LINES_SUFFIX:
+            for event in client.events(row.id, limit=row.seq + 1):
+                file.write(encode_line(event_of(event)))
+            return row.id, row.seq + 1, row.head
+        client.bundle(row.id, file)
+        file.flush()
+        with open_bundle(Path(file.name)) as bundle:
+            return bundle.actor, bundle.event_count, bundle.head
+
+
+def _taken_in(session: Session, bundle: Path) -> Imported:
+    data_dir = session.folder()
+    data_dir.hold("theater import")
+    try:
+        store = SqliteEventStore.open(data_dir)
+        try:
+            record = take_in(bundle, store, FileBlobStore(data_dir.components))
+            head = store.head(record.id)
+        finally:
+            store.close()
+    finally:
+        data_dir.release()
+    return Imported(id=record.id, name=record.name, events=head.seq + 1, head=head.hash)
+
+
+def _collected(session: Session) -> Collected:
+    session.folder().require_store()
+    with LocalRuntime(session, purpose="theater gc") as local:
+        return local.do(local.runtime.collect())
 
 
 def _write_bundle(file: BinaryIO, store: EventStore, blobs: FileBlobStore, record: ActorRecord, head: Head) -> None:
@@ -154,7 +204,8 @@ def _written_whole(path: Path) -> Iterator[BinaryIO]:
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         temporary = Path(name)
-        with os.fdopen(descriptor, "wb") as file:
+        os.close(descriptor)
+        with temporary.open("wb") as file:
             yield file
             os.fchmod(file.fileno(), 0o666 & ~_umask())  # as any file that one makes; mkstemp's are their owner's alone
         temporary.replace(path)
@@ -173,7 +224,7 @@ def _umask() -> int:
 
 
 def _settings(config: Config) -> dict[str, Setting]:
-    return {"data-dir": config.data_dir, "durability": config.durability}
+    return config.settings
 
 
 def _config_document(config: Config) -> dict[str, object]:

@@ -1,48 +1,39 @@
-"""``list``, ``events``, ``logs``, ``state``: what the store has, read while anybody may be writing to it."""
+"""``list``, ``events``, ``logs``, ``state``: what actors are and did, asked of a server or read from the store."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import Annotated
 
 import msgspec
 import typer
 
 from theater.cli.guest_output import log_text
-from theater.cli.output import cut
-from theater.cli.salient import payload_document, salient
+from theater.cli.layout import cut
+from theater.cli.output import Output
+from theater.cli.salient import event_document, event_line, payload_document, payload_in, salient
 from theater.cli.session import session_of
-from theater.errors import InvalidInput, InvalidJson, NotFound, Unsound
-from theater.model.event import Event, Head, Kind
-from theater.model.header import format_time
-from theater.model.json_text import check_json
+from theater.cli.subscribe import followed
+from theater.model.event import Kind
 from theater.model.payload import Log
-from theater.model.ports import ActorRecord, EventStore
-from theater.runtime.history import payload_of, state_at
-from theater.runtime.lookup import find_record
+from theater.model.ports import Status
+from theater.model.wire import ActorRow, EventRow
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="An actor: its name, its id, or 4 or more of its first digits.")]
 
-_STATE_MAX_BYTES = 64 * 2**20
-"""What a state can have at most, under whatever limit."""
 
-
-def list_actors(context: typer.Context) -> None:
+def list_actors(
+    context: typer.Context,
+    status: Annotated[Status | None, typer.Option("--status", help="Only those that are so.")] = None,
+) -> None:
     """List the actors, oldest first."""
     session = session_of(context)
-    found: list[tuple[ActorRecord, Head]] = []
-    folder = session.folder()
-    if folder.root.exists() and not folder.root.is_dir():
-        raise InvalidInput(f"the data directory {folder.root} is not a folder")
-    if folder.database.exists():
-        with session.store() as store:
-            found = [(record, store.head(record.id)) for record in store.records()]
+    with session.reading() as reading:
+        found = list(reading.actors(status=status))
     if session.output.json:
-        session.output.document([_row(record, head) for record, head in found])
+        session.output.document([_row(row) for row in found])
     else:
-        columns = ["ID", "NAME", "STATUS", "PARENT", "SEQ", "HEAD"]
-        session.output.table(columns, [_cells(record, head) for record, head in found])
+        session.output.table(["ID", "NAME", "STATUS", "PARENT", "SEQ", "HEAD"], [_cells(row) for row in found])
 
 
 def events(
@@ -56,33 +47,42 @@ def events(
     """Show an actor's events, a line each: seq, time, kind, name, and the field that says most."""
     session = session_of(context)
     output = session.output
-    with session.store() as store:
-        actor = find_record(store, id).id
-        found = (event for event in store.events(actor, start=start) if kind is None or event.header.kind == kind)
-        chosen = islice(found, limit)
+    with session.reading() as reading:
+        actor = reading.actor(id).actor.id
+        chosen = reading.events(actor, start=start, kind=kind, limit=limit)
         if output.json:
-            output.array(_event_document(event) for event in chosen)
+            output.array(event_document(row) for row in chosen)
             return
         columns = output.columns
-        for event in chosen:
+        for row in chosen:
             if full:
-                output.line(f"{_event_line(event)}  {event.hash}")
-                output.json_line(msgspec.json.encode(payload_document(event)).decode())
+                output.line(f"{event_line(row)}  {row.hash}")
+                output.json_line(msgspec.json.encode(payload_document(row)).decode())
             else:
-                output.line(cut(f"{_event_line(event)}  {salient(event)}", columns))
+                output.line(cut(f"{event_line(row)}  {salient(row)}", columns))
 
 
-def logs(context: typer.Context, id: Id) -> None:
+def logs(
+    context: typer.Context,
+    id: Id,
+    follow: Annotated[  # noqa: FBT002 - an option
+        bool, typer.Option("--follow", "-f", help="Go on with what comes, until interrupted. Needs a server.")
+    ] = False,
+) -> None:
     """Show what an actor wrote: its stdout, stderr and log."""
     session = session_of(context)
-    output = session.output
-    with session.store() as store:
-        found = _logs(store, find_record(store, id))
-        if output.json:
-            output.array(_log_document(event, log) for event, log in found)
+    if follow:
+        with session.client() as client:
+            for row, log in _logs(followed(client, client.actor(id).actor, 0, session.output)):
+                _show_log(session.output, row, log, is_streamed=True)
+        return
+    with session.reading() as reading:
+        found = _logs(reading.events(reading.actor(id).actor.id, kind="log"))
+        if session.output.json:
+            session.output.array(_log_document(row, log) for row, log in found)
             return
-        for event, log in found:
-            output.guest(log_text(event.header.name, log), to_stdout=True)
+        for row, log in found:
+            _show_log(session.output, row, log, is_streamed=False)
 
 
 def state(
@@ -94,69 +94,44 @@ def state(
 ) -> None:
     """Show an actor's state, now or as of any of its events."""
     session = session_of(context)
-    with session.store() as store:
-        record = find_record(store, id)
-        seq = store.head(record.id).seq if at is None else at
-        held = state_at(store, record.id, seq)
-    if held is None:
-        raise NotFound(f"{record.name!r} has no state as of event {seq}: none was committed until then")
-    try:
-        check_json(held.text, max_bytes=_STATE_MAX_BYTES)
-    except InvalidJson as error:
-        raise Unsound(f"event {held.seq}: the state is not JSON: {error}", seq=held.seq) from error
+    with session.reading() as reading:
+        held = reading.state(id, at=at)
     if session.output.json:
-        session.output.document({"id": record.id, "seq": held.seq, "state": msgspec.Raw(held.text.encode())})
+        session.output.document({"id": held.id, "seq": held.seq, "state": held.state})
     else:
-        session.output.json_line(held.text)
+        session.output.json_line(bytes(held.state).decode())
 
 
-def _row(record: ActorRecord, head: Head) -> dict[str, object]:
+def _row(row: ActorRow) -> dict[str, object]:
     return {
-        "id": record.id,
-        "name": record.name,
-        "status": record.status,
-        "parent": record.parent,
-        "seq": head.seq,
-        "head": head.hash,
+        "id": row.id,
+        "name": row.name,
+        "status": row.status,
+        "parent": row.parent,
+        "seq": row.seq,
+        "head": row.head,
     }
 
 
-def _cells(record: ActorRecord, head: Head) -> list[str]:
-    status = f"{record.status}, hidden state" if record.has_hidden_state else record.status
-    return [record.id, record.name, status, record.parent or "-", str(head.seq), head.hash[:12]]
+def _cells(row: ActorRow) -> list[str]:
+    status = f"{row.status}, hidden state" if row.hidden_state else row.status
+    return [row.id, row.name, status, row.parent or "-", str(row.seq), row.head[:12]]
 
 
-def _event_line(event: Event) -> str:
-    header = event.header
-    return f"{header.seq:>5}  {format_time(header.time_us)}  {header.kind:<9}  {header.name}"
-
-
-def _event_document(event: Event) -> dict[str, object]:
-    header = event.header
-    return {
-        "seq": header.seq,
-        "kind": header.kind,
-        "name": header.name,
-        "time": format_time(header.time_us),
-        "hash": event.hash,
-        "prev": header.prev,
-        "payload": payload_document(event),
-    }
-
-
-def _logs(store: EventStore, record: ActorRecord) -> Iterator[tuple[Event, Log]]:
-    for event in store.events(record.id):
-        if event.header.kind == "log" and event.payload is not None:
-            payload = payload_of(event)
+def _logs(rows: Iterator[EventRow]) -> Iterator[tuple[EventRow, Log]]:
+    for row in rows:
+        if row.kind == "log" and row.payload is not None:
+            payload = payload_in(row)
             assert isinstance(payload, Log)
-            yield event, payload
+            yield row, payload
 
 
-def _log_document(event: Event, log: Log) -> dict[str, object]:
-    return {
-        "seq": event.header.seq,
-        "time": format_time(event.header.time_us),
-        "stream": event.header.name,
-        "level": log.level,
-        "text": log_text("", log),
-    }
+def _show_log(output: Output, row: EventRow, log: Log, *, is_streamed: bool) -> None:
+    if is_streamed and output.json:
+        output.document(_log_document(row, log))
+    else:
+        output.guest(log_text(row.name, log), to_stdout=True)
+
+
+def _log_document(row: EventRow, log: Log) -> dict[str, object]:
+    return {"seq": row.seq, "time": row.time, "stream": row.name, "level": log.level, "text": log_text("", log)}

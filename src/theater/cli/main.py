@@ -1,8 +1,7 @@
-"""The command ``theater``: its table of commands, and the one place where every error ends."""
+"""The command ``theater``: the one place where every error ends."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import faulthandler
 import os
@@ -11,50 +10,13 @@ import traceback
 from collections.abc import Sequence
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
-from theater.cli import inspection, keep, look, make, prove, run
 from theater.cli.exits import Exit, exit_of
 from theater.cli.output import prepare_streams
-from theater.cli.session import Command, Program, Session
+from theater.cli.program import COMPLETING, NAME, named, program
+from theater.cli.session import Session
 from theater.errors import InternalError, InvalidInput, TheaterError
-from theater.runtime.node import is_supported_platform
-
-app = typer.Typer(
-    name="theater",
-    cls=Program,
-    help="Run actors that nobody has to trust: sandboxed, recorded, replayed, verified.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-_MAKE = "Make"
-_RUN = "Run"
-_LOOK = "Look"
-_PROVE = "Prove"
-_KEEP = "Keep"
-
-app.command("create", cls=Command, rich_help_panel=_MAKE)(make.create)
-app.command("build", cls=Command, rich_help_panel=_MAKE)(make.build)
-app.command("validate", cls=Command, rich_help_panel=_MAKE)(inspection.validate)
-app.command("inspect-component", cls=Command, rich_help_panel=_MAKE)(inspection.inspect_component)
-app.command("run", cls=run.RunCommand, rich_help_panel=_RUN)(run.run)
-app.command("list", cls=Command, rich_help_panel=_LOOK)(look.list_actors)
-app.command("events", cls=Command, rich_help_panel=_LOOK)(look.events)
-app.command("logs", cls=Command, rich_help_panel=_LOOK)(look.logs)
-app.command("state", cls=Command, rich_help_panel=_LOOK)(look.state)
-app.command("verify", cls=Command, rich_help_panel=_PROVE)(prove.verify)
-app.command("replay", cls=Command, rich_help_panel=_PROVE)(prove.replay)
-app.command("export", cls=Command, rich_help_panel=_KEEP)(keep.export)
-app.command("import", cls=Command, rich_help_panel=_KEEP)(keep.import_bundle)
-app.command("config", cls=Command, rich_help_panel=_KEEP)(keep.show_config)
-app.command("version", cls=Command, rich_help_panel=_KEEP)(keep.version)
-
-
-@app.callback()
-def _program() -> None:
-    """Run actors that nobody has to trust: sandboxed, recorded, replayed, verified."""
+from theater.runtime.machine import is_supported_platform
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,8 +27,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     is_deaf = sys.stdout is None
     prepare_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if COMPLETING in os.environ:
+        complete = named("theater.cli.completion:answer")
+        assert callable(complete)
+        complete(words, os.environ)
+        return Exit.OK
     session = Session(os.environ)
-    session.output.json = "--json" in _before_dashes(words)  # wanted also where the rest cannot be understood
+    own = _before_dashes(words)
+    session.output.json = "--json" in own  # wanted also where the rest cannot be understood
+    session.verbose = "-v" in own or "--verbose" in own
     try:
         if is_deaf:  # before anything is done: there is nowhere to say what came of it
             session.output.note("error: standard output is closed")
@@ -83,18 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def program() -> TyperCommand | TyperGroup:
-    """The tree of commands, with each one's parameters."""
-    command = typer.main.get_command(app)
-    assert isinstance(command, TyperCommand | TyperGroup)
-    return command
-
-
 def _run(words: list[str], session: Session) -> int:
     """One command, with everything it can end in translated to an exit code."""
     try:
+        session.output.json |= session.wants_json()
         command = program()
-        with command.make_context("theater", words, obj=session) as context:
+        with command.make_context(NAME, words, obj=session) as context:
             if not is_supported_platform():
                 session.output.note("warning: this platform is not tested; CPython on Linux x86-64 is")
             command.invoke(context)
@@ -104,9 +67,8 @@ def _run(words: list[str], session: Session) -> int:
         return _usage_error(misuse, session)
     except TheaterError as error:
         return _failed(error, session)
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        session.output.note("interrupted")
-        return Exit.INTERRUPTED
+    except KeyboardInterrupt:
+        return _interrupted(session)
     except BrokenPipeError:
         raise
     except SystemExit as left:  # rich's, where whoever read the help went away
@@ -116,8 +78,21 @@ def _run(words: list[str], session: Session) -> int:
     except OSError as error:  # the machine's trouble or the caller's: no room, no right, no such folder
         return _failed(_of_system(error, session), session)
     except BaseException as error:  # noqa: BLE001 - whatever else it is, it is our bug: it is reported, not shown raw
+        if _is_cancelled(error):
+            return _interrupted(session)
         return _failed(_bug(error, session), session)
     return Exit.OK
+
+
+def _interrupted(session: Session) -> int:
+    session.output.note("interrupted")
+    return Exit.INTERRUPTED
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Whether it is asyncio's ``CancelledError``: importing that for most commands, which cannot have it, is dear."""
+    module = sys.modules.get("asyncio")
+    return module is not None and isinstance(error, module.CancelledError)
 
 
 def _failed(error: TheaterError, session: Session) -> int:

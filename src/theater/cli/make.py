@@ -10,6 +10,7 @@ import typer
 from theater.build.builder import build_project
 from theater.build.create import create_project
 from theater.build.project import find_project
+from theater.cli.nodes import empty_node
 from theater.cli.session import session_of
 
 
@@ -48,7 +49,7 @@ def build(
     project = find_project(folder)
 
     def assemble(text: str) -> bytes:
-        with session.empty_node() as node:
+        with empty_node(session) as node:
             return node.engine.assemble(text)
 
     with output.working(f"building {project.name}") as show:

@@ -14,17 +14,17 @@ from io import TextIOWrapper
 from typing import TextIO
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, Group
+from rich.live import Live
 from rich.text import Text
 
-from theater.cli.safe import safe, safe_json
+from theater.cli import layout
+from theater.cli.layout import Span
 from theater.errors import TheaterError
+from theater.model.safe_text import safe, safe_json
 
 PIPE_COLUMNS = 200
 """Where a line that is cut to the width is cut when there is no terminal to take the width from."""
-
-_STATUS_STYLES = {"running": "green", "paused": "yellow", "stopped": "dim", "crashed": "red"}
 
 _STDERR = 2
 _INDENT = "    "
@@ -49,9 +49,14 @@ class Output:
         return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
     @property
+    def is_live(self) -> bool:
+        """Whether what stands on stdout can be replaced by something newer."""
+        return is_fancy(sys.stdout)
+
+    @property
     def columns(self) -> int:
         """How much of a line is shown where only a part is."""
-        return Console(file=sys.stdout).width if sys.stdout.isatty() else PIPE_COLUMNS
+        return _console(sys.stdout).width if sys.stdout.isatty() else PIPE_COLUMNS
 
     def line(self, text: str = "") -> None:
         """A line of the result."""
@@ -113,36 +118,56 @@ class Output:
             comma = ",\n"
         sys.stdout.write("]\n")
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Rows below the names of their columns; with colour on a terminal, aligned text elsewhere."""
-        cells = [[safe(cell) for cell in row] for row in rows]
-        if not sys.stdout.isatty():
-            for line in _aligned([list(columns), *cells]):
-                self.line(line)
+    def spans(self, spans: Iterable[Span], *, is_whole: bool = True) -> None:
+        """A line of the result in which texts have styles, for a terminal that shows them.
+
+        Cut to its width if not ``is_whole``.
+        """
+        safe_spans = [(safe(text), style) for text, style in spans]
+        if not is_whole:
+            safe_spans = layout.cut_spans(safe_spans, self.columns)
+        if not is_fancy(sys.stdout):
+            self.line("".join(text for text, _ in safe_spans).rstrip())
             return
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            table.add_column(column, no_wrap=True)
-        for row in cells:
-            table.add_row(*(Text(cell, style=_STATUS_STYLES.get(cell, "")) for cell in row))
-        Console(file=sys.stdout, markup=False, highlight=False, emoji=False).print(table)
+        self._finish_line(sys.stdout)
+        _console(sys.stdout).print(_text(safe_spans), soft_wrap=True)
+
+    def table(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Rows below the names of their columns, aligned; on a terminal within its width, and with colour."""
+        for line in self._table(names, rows):
+            self.spans(line)
+
+    @contextmanager
+    def changing(self) -> Iterator[Callable[[str, Sequence[str], Sequence[Sequence[str]]], None]]:
+        """A title and a table that take the place of those shown before. Only where ``is_live``."""
+        console = _console(sys.stdout)
+        with Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
+
+            def show(title: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+                lines = [[(layout.cut(safe(title), self.columns), "dim")], *self._table(names, rows)]
+                live.update(Group(*(_text(line) for line in lines[: max(1, console.height - 1)])), refresh=True)
+
+            yield show
 
     @contextmanager
     def working(self, what: str) -> Iterator[Callable[[str], None]]:
         """Show on a terminal that something goes on, and nothing in a pipe. The call given changes what is shown."""
         sys.stdout.flush()
         self._finish_line(sys.stderr)
-        if not sys.stderr.isatty():
+        if not is_fancy(sys.stderr):
             yield lambda _: None
             return
-        console = Console(file=sys.stderr, markup=False, highlight=False, emoji=False)
-        with console.status(Text(safe(what))) as status:
+        with _console(sys.stderr).status(Text(safe(what))) as status:
             yield lambda text: status.update(Text(safe(text)))
 
     def flush(self) -> None:
         """Everything is out."""
         sys.stdout.flush()
         sys.stderr.flush()
+
+    def _table(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[list[Span]]:
+        columns = self.columns if sys.stdout.isatty() else None
+        return layout.table(names, [[safe(cell) for cell in row] for row in rows], columns)
 
     def _finish_line(self, stream: TextIO) -> None:
         if (stream is sys.stdout) in self._mid_line:
@@ -170,9 +195,9 @@ def _fill_standard_descriptors() -> None:
     os.close(descriptor)
 
 
-def cut(text: str, columns: int) -> str:
-    """``text`` in at most so many characters, an ellipsis where it is cut."""
-    return text if len(text) <= columns else text[: max(0, columns - 1)] + "…"
+def is_fancy(stream: TextIO) -> bool:
+    """Whether it can do more than show one line after the other."""
+    return stream.isatty() and not _console(stream).is_dumb_terminal
 
 
 def _as_json(value: object) -> str:
@@ -194,7 +219,9 @@ def _encodable(value: object) -> object:
             return value
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+def _console(stream: TextIO) -> Console:
+    return Console(file=stream, markup=False, highlight=False, emoji=False)
+
+
+def _text(spans: Sequence[Span]) -> Text:
+    return Text.assemble(*spans, no_wrap=True, overflow="ignore")

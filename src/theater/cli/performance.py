@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from dataclasses import dataclass, field
 
 import msgspec
@@ -12,21 +10,14 @@ import typer
 from theater.cli.exits import Exit, exit_of
 from theater.cli.guest_output import log_text
 from theater.cli.session import Session
-from theater.errors import Crashed, InvalidInput, NotRunning, Refused, TheaterError
+from theater.cli.stage import Part, Player, Stage
+from theater.errors import Crashed, InvalidInput, Refused, TheaterError
 from theater.model.crash import Crash
-from theater.model.event import CLOSING_KINDS
-from theater.model.ids import ActorId
 from theater.model.payload import CrashedPayload, Log, RefusedPayload
-from theater.runtime.history import payload_of
-from theater.runtime.letter import Reply
-from theater.runtime.runtime import ActorRef, Runtime
-from theater.runtime.sources import Source, component_of
 
 REPLY_TIMEOUT_S = 120.0
 """How long a reply is waited for. A step takes 70 s at most by the default limits; a deferred reply may never come."""
 
-_DURABLE_ROUNDS = 2000
-_DURABLE_ROUND_S = 0.002
 _SAID_MAX = 64 * 1024  # a traceback is the end of what was written, and crashes keep 8 KiB of it
 
 
@@ -39,15 +30,11 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What to run: a ``source`` to start from, or the ``actor`` to go on with."""
+class Waking:
+    """The actor to go on with, and what of its grants is allowed beyond the ceiling."""
 
-    source: Source | None
-    actor: ActorId | None
-    name: str | None
-    arguments: tuple[str, ...]
+    actor: str
     allowed: tuple[str, ...]
-    items: tuple[Item, ...]
 
 
 @dataclass(slots=True)
@@ -61,16 +48,16 @@ class _Playbill:
     error: dict[str, object] | None = None
 
 
-async def perform(session: Session, order: Order) -> int:
+def perform(session: Session, stage: Stage, what: Part | Waking, items: tuple[Item, ...]) -> int:
     """Run it, showing what happens as it happens. Returns the exit code.
 
     Raises:
         TheaterError: nothing was started.
     """
-    async with Runtime(data_dir=session.data_dir, environ=session.environ, purpose="theater run") as runtime:
-        performance = _Performance(session, runtime)
-        await performance.begin(order)
-        await performance.play(order.items)
+    with stage:
+        performance = _Performance(session, stage)
+        performance.begin(what, items)
+        performance.play(items)
         performance.end()
         return performance.bill.code
 
@@ -78,49 +65,31 @@ async def perform(session: Session, order: Order) -> int:
 class _Performance:
     """One actor on one command line."""
 
-    def __init__(self, session: Session, runtime: Runtime) -> None:
+    def __init__(self, session: Session, stage: Stage) -> None:
         self.bill = _Playbill()
         self._session = session
         self._output = session.output
-        self._runtime = runtime
-        self._actor: ActorRef | None = None
-        self._id: ActorId | None = None
+        self._stage = stage
+        self._actor: Player | None = None
         self._shown = 0  # events below this seq have been shown
         self._said = ""  # what the guest wrote in the last step
+        self._failed: RefusedPayload | CrashedPayload | None = None  # how the last step ended, if not well
         self._is_over = False  # it did not even start
 
-    async def begin(self, order: Order) -> None:
+    def begin(self, what: Part | Waking, items: tuple[Item, ...]) -> None:
         """Start the actor, or wake it."""
-        if order.actor is not None:
-            self._actor = await self._woken(order.actor, order.allowed)
-            self._id = self._actor.id
+        if isinstance(what, Waking):
+            self._wake(what)
             return
-        assert order.source is not None
-        if order.items:
-            await asyncio.to_thread(self._refuse_command, order.source)
-        try:
-            with self._output.working("compiling and starting"):
-                self._actor = await self._runtime.spawn(
-                    order.source,
-                    name=order.name,
-                    allowed=order.allowed,
-                    arguments=order.arguments,
-                    rename=order.name is None,
-                )
-            self._id = self._actor.id
-        except TheaterError as error:
-            actor = error.data.get("actor")
-            if not isinstance(actor, str):
-                raise
-            self._actor = await self._runtime.actor(actor)
-            self._id = self._actor.id
-            self._show_output()
-            self._note(error, None)
-            self._is_over = True
-            return
+        if items and self._stage.role_of(what.source) == "command":
+            raise typer.BadParameter("a command takes no messages: leave out --request and --send")
+        self._actor = self._stage.start(what)
         self._show_output()
+        if self._actor.failure is not None:
+            self._note(self._actor.failure, None)
+            self._is_over = True
 
-    async def play(self, items: tuple[Item, ...]) -> None:
+    def play(self, items: tuple[Item, ...]) -> None:
         """Give it its messages; a crash ends that, a refusal does not."""
         actor = self._actor
         assert actor is not None
@@ -128,36 +97,29 @@ class _Performance:
             return
         for number, item in enumerate(items):
             failure: TheaterError | None = None
-            reply: Reply | None = None
+            reply: str | None = None
             try:
-                reply = await (
-                    actor.request_json(item.body, timeout_s=REPLY_TIMEOUT_S)
-                    if item.expects_reply
-                    else actor.send_and_wait_json(item.body)
-                )
+                if item.expects_reply:
+                    reply = actor.request(item.body, timeout_s=REPLY_TIMEOUT_S)
+                else:
+                    actor.handle(item.body)
             except TheaterError as error:
                 failure = error
             self._show_output()
             if item.expects_reply:
-                self._show_reply(reply)
+                self._show_reply(reply, is_answered=failure is None)
             if failure is not None:
                 self._note(failure, number)
                 if not isinstance(failure, Refused):
                     return
 
-    def _refuse_command(self, source: Source) -> None:
-        node = self._runtime.node
-        digest = component_of(source, node.blobs, node.engine.assemble)
-        if node.loader.load(digest).role == "command":
-            raise typer.BadParameter("a command takes no messages: leave out --request and --send")
-
     def end(self) -> None:
         """The id and the head, whatever happened."""
-        assert self._id is not None
-        head = self._runtime.store.head(self._id)
+        assert self._actor is not None
+        head = self._actor.head()
         bill = self.bill
         if self._output.json:
-            document = {"id": self._id, "head": head.hash, "seq": head.seq, "replies": bill.replies}
+            document = {"id": self._actor.id, "head": head.hash, "seq": head.seq, "replies": bill.replies}
             document |= {"refused": bill.refused, "crashed": bill.crashed}
             if bill.error is not None:
                 document["error"] = bill.error
@@ -165,80 +127,75 @@ class _Performance:
             return
         # a command's stdout is its own: what is piped from it is what it wrote
         say = self._output.note if self._is_command() else self._output.line
-        say(f"id {self._id}")
+        say(f"id {self._actor.id}")
         say(f"head {head.seq} {head.hash}")
 
-    async def _woken(self, actor: ActorId, allowed: tuple[str, ...]) -> ActorRef:
-        with self._output.working("starting"):
-            reference = await self._runtime.actor(actor, allowed=allowed)
-        if reference.role == "command":
+    def _wake(self, what: Waking) -> None:
+        actor = self._stage.wake(what.actor, what.allowed)
+        if actor.role == "command":
             raise InvalidInput("a command runs once: run it again without --id, as a new actor")
-        self._shown = self._runtime.store.head(actor).seq + 1
-        status = reference.record.status
-        if status in ("stopped", "crashed"):
-            self._output.note(f"it was {status}: restarted from its last committed state")
-            await reference.restart()
-            await self._watch_start(reference)
-        elif status == "paused":
+        self._actor = actor
+        self._shown = actor.head().seq + 1
+        if actor.status in ("stopped", "crashed"):
+            self._output.note(f"it was {actor.status}: restarted from its last committed state")
+            actor.restart()
+            self._show_output()
+            self._look_at_start()
+        elif actor.status == "paused":
             self._output.note("it was paused: resumed")
-            await reference.resume()
-        return reference
+            actor.resume()
 
-    async def _watch_start(self, reference: ActorRef) -> None:
+    def _look_at_start(self) -> None:
         """An actor without a state begins with ``init`` again, which may fail again. Nobody else is told why."""
-        with contextlib.suppress(NotRunning):
-            await reference.resume()  # changes nothing, and comes after the step that is running
-        for _ in range(_DURABLE_ROUNDS):
-            if self._runtime.store.head(reference.id) == reference.head:
-                break
-            await asyncio.to_thread(self._runtime.store.flush)
-            await asyncio.sleep(_DURABLE_ROUND_S)
-        self._actor, self._id = reference, reference.id
-        start = self._shown
-        self._show_output()
-        for event in self._runtime.store.events(reference.id, start=start):
-            if event.header.kind not in CLOSING_KINDS:
-                continue
-            match payload_of(event):
-                case RefusedPayload() as refused:
-                    self._note(Refused(refused.text), None)
-                    self._is_over = True
-                case CrashedPayload() as crashed:
-                    crash = Crash(
-                        crashed.reason, crashed.code or "", crashed.message or "", backtrace=crashed.backtrace or ""
-                    )
-                    self._note(Crashed(f"crashed ({crash.reason})", crash=crash), None)
-                    self._is_over = True
-                case _:
-                    pass
+        match self._failed:
+            case RefusedPayload() as refused:
+                self._note(Refused(refused.text), None)
+                self._is_over = True
+            case CrashedPayload() as crashed:
+                self._note(Crashed(f"crashed ({crashed.reason})"), None)
+                self._is_over = True
 
     def _is_command(self) -> bool:
         return self._actor is not None and self._actor.role == "command"
 
-    def _show_reply(self, reply: Reply | None) -> None:
-        text = reply.text if reply is not None else None
+    def _show_reply(self, text: str | None, *, is_answered: bool) -> None:
         self.bill.replies.append(msgspec.Raw(text.encode()) if text is not None else None)
         if self._output.json:
             return
         if text is not None:
             self._output.json_line(text)
-        elif reply is not None:
+        elif is_answered:
             self._output.note("no reply: the actor put it off")
 
     def _show_output(self) -> None:
         """What the guest wrote since the last time: its stdout where it is a command, all else to stderr."""
-        assert self._id is not None
+        assert self._actor is not None
         to_stdout = self._is_command() and not self._output.json
         self._said = ""
-        for event in self._runtime.store.events(self._id, start=self._shown):
-            self._shown = event.header.seq + 1
-            if event.header.kind == "log":
-                log = payload_of(event)
-                assert isinstance(log, Log)
-                text = log_text(event.header.name, log)
-                self._said = (self._said + text)[-_SAID_MAX:]
-                self._output.guest(text, to_stdout=to_stdout and event.header.name == "stdout")
+        self._failed = None
+        for event in self._actor.events(self._shown):
+            self._shown = event.seq + 1
+            match event.payload:
+                case Log() as log:
+                    text = log_text(event.name, log)
+                    self._said = (self._said + text)[-_SAID_MAX:]
+                    self._output.guest(text, to_stdout=to_stdout and event.name == "stdout")
+                case RefusedPayload() | CrashedPayload() as failed:
+                    self._failed = failed
         self._output.end_guest_line()
+
+    def _crash(self, error: Crashed) -> Crash:
+        """How it crashed: as it was told here, or as a server's chain has it."""
+        told = error.data.get("crash")
+        if isinstance(told, Crash):
+            return told
+        match self._failed:
+            case CrashedPayload() as crashed:
+                return Crash(
+                    crashed.reason, crashed.code or "", crashed.message or "", backtrace=crashed.backtrace or ""
+                )
+            case _:
+                return Crash("internal", message=error.message)
 
     def _note(self, error: TheaterError, number: int | None) -> None:
         """A step that did not come to a reply; ``number`` is its place among the messages, None for the start."""
@@ -249,8 +206,7 @@ class _Performance:
                 what = "" if self._is_command() else "refused: "
                 self._output.note(f"{what}{error.message}")
             case Crashed():
-                crash = error.data.get("crash")
-                assert isinstance(crash, Crash)
+                crash = self._crash(error)
                 message = crash.message or crash.code or "the guest trapped"
                 self.bill.crashed = {"message_index": number, "reason": crash.reason, "message": message}
                 if message.strip() in self._said:  # a traceback that has just been shown need not be shown again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ import typer
 
 from theater.cli import options
 from theater.cli.exits import Exit
+from theater.cli.layout import count_text
+from theater.cli.nodes import reading_node
 from theater.cli.output import Output
 from theater.cli.session import Session, session_of
 from theater.errors import NotFound
@@ -146,23 +149,16 @@ def _examined(session: Session, wanted: _Examination, on_step: Callable[[StepDon
 def _examine(session: Session, wanted: _Examination, on_step: Callable[[StepDone], None]) -> Report:
     path = Path(wanted.target)
     if path.is_file():
-        return examine_file(
-            path,
-            head=wanted.head,
-            execute=wanted.execute,
-            components=wanted.components,
-            caps=wanted.caps,
-            until=wanted.until,
-            on_step=on_step,
-            child=ChildOptions(cache=session.folder().cache if session.folder().cache.is_dir() else None),
-        )
+        return _examine_file(session, path, wanted, on_step)
     if "/" in wanted.target or path.suffix in (".theater", ".jsonl"):
         raise NotFound(f"there is no file {wanted.target}")
-    if not session.folder().database.exists():
-        raise NotFound(f"there is neither a file {wanted.target} nor an actor of that name: this node has none")
     if wanted.components:
         raise typer.BadParameter("--component is for a chain in a file: an actor of this node has its component here")
-    with session.reading_node() as node:
+    if session.has_server():
+        return _examine_there(session, wanted, on_step)
+    if not session.folder().database.exists():
+        raise NotFound(f"there is neither a file {wanted.target} nor an actor of that name: this node has none")
+    with reading_node(session) as node:
         return examine_actor(
             node,
             find_record(node.store, wanted.target).id,
@@ -172,6 +168,29 @@ def _examine(session: Session, wanted: _Examination, on_step: Callable[[StepDone
             until=wanted.until,
             on_step=on_step,
         )
+
+
+def _examine_there(session: Session, wanted: _Examination, on_step: Callable[[StepDone], None]) -> Report:
+    """Examine an actor of a server: its bundle is fetched, and looked at as that of a stranger."""
+    with tempfile.TemporaryDirectory(prefix="theater-bundle-") as folder, session.client() as client:
+        actor = client.actor(wanted.target).actor
+        path = Path(folder) / f"{actor.id}.theater"
+        with path.open("wb") as file:
+            client.bundle(actor.id, file)
+        return _examine_file(session, path, wanted, on_step)
+
+
+def _examine_file(session: Session, path: Path, wanted: _Examination, on_step: Callable[[StepDone], None]) -> Report:
+    return examine_file(
+        path,
+        head=wanted.head,
+        execute=wanted.execute,
+        components=wanted.components,
+        caps=wanted.caps,
+        until=wanted.until,
+        on_step=on_step,
+        child=ChildOptions(cache=session.folder().cache if session.folder().cache.is_dir() else None),
+    )
 
 
 def _caps(
@@ -211,15 +230,15 @@ def _show(output: Output, report: Report, *, good: str) -> None:
     if report.fault is not None:
         _show_fault(output, report.fault)
     elif report.executed:
-        output.line(f"{good}: {_count(report.events, 'event')}, {_count(report.steps, 'step')} run again")
+        output.line(f"{good}: {count_text(report.events, 'event')}, {count_text(report.steps, 'step')} run again")
     else:
-        output.line(f"{good}: {_count(report.events, 'event')}, nothing was run again")
+        output.line(f"{good}: {count_text(report.events, 'event')}, nothing was run again")
     if report.unreproducible:
         output.line(
-            f"unreproducible: {_count(report.unreproducible, 'step')} ended for a reason outside of the computation"
+            f"unreproducible: {count_text(report.unreproducible, 'step')} ended for a reason outside of the computation"
         )
     if report.not_compared:
-        output.line(f"not compared: {_count(report.not_compared, 'step')} depend on another engine than this one")
+        output.line(f"not compared: {count_text(report.not_compared, 'step')} depend on another engine than this one")
     if report.open is not None:
         output.line(f"open: the step begun with event {report.open} has not been closed")
     if report.head is not None:
@@ -252,7 +271,3 @@ def _around_difference(expected: str, got: str) -> tuple[str, str]:
 
 def _window(text: str, start: int, end: int) -> str:
     return ("…" if start else "") + text[start:end] + ("…" if len(text) > end else "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

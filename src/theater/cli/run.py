@@ -1,26 +1,34 @@
-"""``theater run``: start an actor or go on with one, give it messages, show what it answers. No server is needed."""
+"""``theater run``: start an actor or go on with one, give it messages, show what it answers.
+
+No server is needed; where one holds the data directory, the actor runs in it.
+"""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from theater.capabilities.registry import installed
 from theater.cli import options
-from theater.cli.grants import decide_or_ask, show_grants
-from theater.cli.performance import Item, Order, perform
+from theater.cli.grants import check_allowed, decide_or_ask, show_grants
+from theater.cli.holder import holder
+from theater.cli.local_stage import LocalStage
+from theater.cli.performance import Item, Waking, perform
+from theater.cli.server_stage import ServerStage
 from theater.cli.session import Command, Session, session_of
-from theater.model.ids import ActorId
+from theater.cli.stage import Part, Stage
 from theater.runtime.config import Config
 from theater.runtime.history import read_genesis
 from theater.runtime.lookup import find_record
 from theater.runtime.permissions import Permissions, decide, decide_again
 from theater.runtime.sources import Source, read_source
+
+if TYPE_CHECKING:
+    from theater.client import Client
 
 _ORDER = "theater.run.order"
 _MESSAGES = ("request", "send")
@@ -100,23 +108,26 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
         name=options.name(name),
         params=texts.read(params, "--params") if params is not None else None,
         settings=options.settings(settings or []),
-        allowed=_capabilities(allow or []),
+        allowed=check_allowed(allow or []),
         arguments=arguments or [],
     )
     _refuse_misuse(wanted)
-    raise typer.Exit(asyncio.run(perform(session, _decided(session, wanted, items))))
+    source = None
+    if wanted.manifest is not None:
+        source = read_source(wanted.manifest, settings=wanted.settings, params=wanted.params)
+    with holder(session) as client:
+        if client is None:
+            what = _decided(session, wanted, source)
+            stage: Stage = LocalStage(session)
+        else:
+            what = _asked(session, client, wanted, source)
+            stage = ServerStage(session, client)
+        raise typer.Exit(perform(session, stage, what, items))
 
 
 def _in_order(order: list[str], requests: list[str], sends: list[str], texts: options.Texts) -> tuple[Item, ...]:
     waiting = {"request": iter(requests), "send": iter(sends)}
     return tuple(Item(texts.read(next(waiting[kind]), f"--{kind}"), expects_reply=kind == "request") for kind in order)
-
-
-def _capabilities(allow: list[str]) -> list[str]:
-    for text in allow:
-        if not text.partition("=")[0]:
-            raise typer.BadParameter(f"--allow {text!r}: write CAPABILITY or CAPABILITY=PATTERN")
-    return allow
 
 
 def _refuse_misuse(wanted: _Wanted) -> None:
@@ -135,20 +146,32 @@ def _refuse_misuse(wanted: _Wanted) -> None:
                 )
 
 
-def _decided(session: Session, wanted: _Wanted, items: tuple[Item, ...]) -> Order:
-    """What is to be done, with every question asked: from here on nobody is waited for but the actor."""
+def _asked(session: Session, client: Client, wanted: _Wanted, source: Source | None) -> Part | Waking:
+    """What a server is asked for; what is allowed is for it to decide."""
+    if wanted.id is None:
+        return _part(wanted, source, tuple(wanted.allowed))
+    if source is not None:
+        detail = client.actor(wanted.id)
+        _compare(session, wanted, source, name=detail.actor.name, manifest=detail.manifest or "")
+    return Waking(wanted.id, tuple(wanted.allowed))
+
+
+def _decided(session: Session, wanted: _Wanted, source: Source | None) -> Part | Waking:
+    """What is to be done here, with every question asked: from here on nobody is waited for but the actor."""
     config = session.config()
-    source = None
-    if wanted.manifest is not None:
-        source = read_source(wanted.manifest, settings=wanted.settings, params=wanted.params)
     if wanted.id is None:
         assert source is not None
         permissions = _of_manifest(session, config, wanted, source)
-        actor = None
-    else:
-        actor, permissions = _of_stored(session, config, wanted, source)
+        show_grants(permissions.effective, session.output)
+        return _part(wanted, source, permissions.allowed)
+    actor, permissions = _of_stored(session, config, wanted, source)
     show_grants(permissions.effective, session.output)
-    return Order(source, actor, wanted.name, tuple(wanted.arguments), permissions.allowed, items)
+    return Waking(actor, permissions.allowed)
+
+
+def _part(wanted: _Wanted, source: Source | None, allowed: tuple[str, ...]) -> Part:
+    assert source is not None
+    return Part(source, wanted.name, wanted.params, tuple(wanted.arguments), allowed)
 
 
 def _of_manifest(session: Session, config: Config, wanted: _Wanted, source: Source) -> Permissions:
@@ -158,7 +181,7 @@ def _of_manifest(session: Session, config: Config, wanted: _Wanted, source: Sour
     return decide_or_ask(decided, allowed=wanted.allowed, output=session.output)
 
 
-def _of_stored(session: Session, config: Config, wanted: _Wanted, source: Source | None) -> tuple[ActorId, Permissions]:
+def _of_stored(session: Session, config: Config, wanted: _Wanted, source: Source | None) -> tuple[str, Permissions]:
     """The actor to go on with, and its grants, if this node still allows as much.
 
     The runtime decides them again when it wakes the actor. Here it is done before anything is opened, since a person
@@ -174,8 +197,13 @@ def _of_stored(session: Session, config: Config, wanted: _Wanted, source: Source
         return decide_again(installed(), *claimed, ceiling=config.ceiling, allowed=allowed)
 
     permissions = decide_or_ask(decided, allowed=wanted.allowed, output=session.output)
-    if source is not None and source.manifest.text != genesis.manifest:
-        session.output.note(
-            f"warning: {wanted.manifest} is not what {record.name!r} was started with; it goes on with its own manifest"
-        )
+    if source is not None:
+        _compare(session, wanted, source, name=record.name, manifest=genesis.manifest)
     return record.id, permissions
+
+
+def _compare(session: Session, wanted: _Wanted, source: Source, *, name: str, manifest: str) -> None:
+    if source.manifest.text != manifest:
+        session.output.note(
+            f"warning: {wanted.manifest} is not what {name!r} was started with; it goes on with its own manifest"
+        )

@@ -1,12 +1,14 @@
-"""An event for people: the one thing that says most about it, and its payload as a document."""
+"""An event for people: the line that says most about it, and its payload as a document."""
 
 from __future__ import annotations
+
+from typing import cast
 
 import msgspec
 
 from theater.cli.guest_output import log_text
 from theater.errors import InvalidJson, Unsound
-from theater.model.event import Event
+from theater.model.event import Kind
 from theater.model.json_text import decode_json_bytes
 from theater.model.payload import (
     CrashedPayload,
@@ -21,30 +23,56 @@ from theater.model.payload import (
     State,
     decode_payload,
 )
+from theater.model.wire import EventRow
 
 _PAYLOAD_MAX_BYTES = 2**31
 _SHOWN_MAX = 2000  # characters of one value: no line is that wide
 
 
-def salient(event: Event) -> str:
+def event_line(row: EventRow) -> str:
+    """Its seq, time, kind and name."""
+    return f"{row.seq:>5}  {row.time}  {row.kind:<9}  {row.name}"
+
+
+def salient(row: EventRow) -> str:
     """What to show of an event where there is one line for it."""
-    if event.payload is None:
+    if row.payload is None:
         return "(withheld)"
     try:
-        return _of(decode_payload(event.header.kind, event.payload, seq=event.header.seq), event.header.name)
+        return _of(payload_in(row), row.name)
     except Unsound:  # not written by us: shown as it is
-        return event.payload[:_SHOWN_MAX].decode("utf-8", "backslashreplace")
+        return bytes(row.payload)[:_SHOWN_MAX].decode("utf-8", "backslashreplace")
 
 
-def payload_document(event: Event) -> object:
+def payload_in(row: EventRow) -> Payload:
+    """The payload of an event that has one. Raises ``Unsound`` where it is not what that kind's payloads are."""
+    assert row.payload is not None
+    return decode_payload(cast("Kind", row.kind), bytes(row.payload), seq=row.seq)
+
+
+def event_document(row: EventRow) -> dict[str, object]:
+    """The event as ``--json`` shows it."""
+    return {
+        "seq": row.seq,
+        "kind": row.kind,
+        "name": row.name,
+        "time": row.time,
+        "hash": row.hash,
+        "prev": row.prev,
+        "payload": payload_document(row),
+    }
+
+
+def payload_document(row: EventRow) -> object:
     """The payload as it is, to be put into a document; as text where it is not JSON; None where it is not there."""
-    if event.payload is None:
+    if row.payload is None:
         return None
+    payload = bytes(row.payload)
     try:
-        decode_json_bytes(event.payload, max_bytes=_PAYLOAD_MAX_BYTES)
+        decode_json_bytes(payload, max_bytes=_PAYLOAD_MAX_BYTES)
     except InvalidJson:
-        return event.payload.decode("utf-8", "backslashreplace")
-    return msgspec.Raw(event.payload)
+        return payload.decode("utf-8", "backslashreplace")
+    return row.payload
 
 
 def _of(payload: Payload, name: str) -> str:

@@ -1,29 +1,38 @@
-"""What every command shares: the global options, the config, and the store opened for reading.
+"""What every command shares: the global options, the config, the server, and the store opened for reading.
 
-``--json``, ``--data-dir`` and ``-v`` may stand before the command or after it. They are parameters of the program and
-of each command alike, and none of them reaches a command's function: they set the ``Session``, the context's object.
+``--json``, ``--data-dir``, ``--server`` and ``-v`` may stand before the command or after it. They are parameters of the
+program and of each command alike, and none of them reaches a command's function: they set the ``Session``, the
+context's object.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from theater.capabilities.registry import installed
 from theater.cli.output import Output
-from theater.engine import WasmtimeEngine
-from theater.errors import InvalidInput
-from theater.model.ports import BlobStore
+from theater.client.finding import Where, find, is_named
+from theater.errors import InvalidInput, TheaterError
+from theater.model.json_text import NESTING_MAX
 from theater.runtime.config import Config, read_config
-from theater.runtime.loading import Loader
-from theater.runtime.node import Node
-from theater.runtime.system import SystemClock, SystemEntropy
-from theater.store import DataDir, FileBlobStore, MemoryBlobStore, MemoryEventStore, SqliteEventStore
+from theater.runtime.server_files import is_served
+from theater.store import DataDir, SqliteEventStore
+
+if TYPE_CHECKING:
+    from theater.cli.reading import NothingYet, Reading, StoreReading
+    from theater.client import Client
+
+_RECURSION_MIN = 4 * NESTING_MAX
+"""CPython 3.11 bounds how deep a document may be nested that is decoded; a guest's value may be ``NESTING_MAX``."""
 
 
 @dataclass(slots=True)
@@ -33,15 +42,70 @@ class Session:
     environ: Mapping[str, str]
     output: Output = field(default_factory=Output)
     data_dir: str | None = None
+    server: str | None = None
     verbose: bool = False
 
     def config(self) -> Config:
         """What is in force. Raises ``InvalidInput``."""
-        return read_config(installed(), self.environ, data_dir=self.data_dir)
+        return read_config(installed(), self.environ, data_dir=self.data_dir, server=self.server)
+
+    def wants_json(self) -> bool:
+        """Whether the environment or the config file asks for it. What is wrong with those is for others to say."""
+        try:
+            return self.config().output.value == "json"
+        except TheaterError:
+            return self.environ.get("THEATER_OUTPUT") == "json"
 
     def folder(self) -> DataDir:
         """The data directory in force; nothing of it is opened."""
         return DataDir(Path(self.config().data_dir.value))
+
+    def has_server(self) -> bool:
+        """Whether a server is named, or serves the data directory. Whether one that is named is there is not asked."""
+        config = self.config()
+        return is_named(config) or is_served(DataDir(Path(config.data_dir.value)))
+
+    def where(self) -> Where:
+        """The server to ask.
+
+        Raises:
+            NoServer: none is named, and none serves the data directory.
+        """
+        return find(self.environ, data_dir=self.data_dir, server=self.server)
+
+    def client(self) -> Client:
+        """A client of the server to ask; ``with`` it, or close it.
+
+        Raises: as ``where``. Whether one that is named is there is found out by the first call.
+        """
+        where = self.where()
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION_MIN))
+        # By name: what it needs takes longer to import than most commands take to run.
+        kind = cast("type[Client]", import_module("theater.client.client").Client)
+        return kind.at(where)
+
+    @contextmanager
+    def reading(self) -> Iterator[Reading]:
+        """What commands that look ask: the server, if there is one, or else the store, which may be none yet.
+
+        Raises:
+            NoServer: the server that serves the data directory does not listen yet.
+            InvalidInput: the data directory is no folder.
+            Damaged: the store is not what was written.
+        """
+        if self.has_server():
+            with self.client() as client:
+                yield client
+            return
+        folder = self.folder()
+        if folder.root.exists() and not folder.root.is_dir():
+            raise InvalidInput(f"the data directory {folder.root} is not a folder")
+        module = import_module("theater.cli.reading")  # see client
+        if folder.database.exists():
+            with self.store() as store:
+                yield cast("type[StoreReading]", module.StoreReading)(store, installed())
+        else:
+            yield cast("type[NothingYet]", module.NothingYet)(folder)
 
     @contextmanager
     def store(self) -> Iterator[SqliteEventStore]:
@@ -56,45 +120,6 @@ class Session:
             yield store
         finally:
             store.close()
-
-    @contextmanager
-    def reading_node(self) -> Iterator[Node]:
-        """A node that runs the actors of the store again and writes nothing into it."""
-        with self.store() as store, ExitStack() as closing:
-            yield self._node(store, FileBlobStore(self.folder().components), closing)
-
-    @contextmanager
-    def empty_node(self) -> Iterator[Node]:
-        """A node that knows no actor, to look at components with: only the cache of compiled code is shared."""
-        store, blobs = MemoryEventStore(), MemoryBlobStore()
-        with ExitStack() as closing:
-            closing.callback(store.close)
-            closing.callback(blobs.close)
-            yield self._node(store, blobs, closing)
-
-    def _node(self, store: SqliteEventStore | MemoryEventStore, blobs: BlobStore, closing: ExitStack) -> Node:
-        config = self.config()
-        data_dir = DataDir(Path(config.data_dir.value))
-        try:
-            data_dir.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            engine = WasmtimeEngine(data_dir.cache)
-        except OSError as error:
-            raise InvalidInput(f"the data directory {data_dir.root} cannot be used: {error}") from error
-        closing.callback(engine.close)
-        clock = SystemClock()
-        closing.callback(clock.close)
-        registry = installed()
-        return Node(
-            store=store,
-            blobs=blobs,
-            engine=engine,
-            registry=registry,
-            loader=Loader(engine, blobs, registry),
-            clock=clock,
-            entropy=SystemEntropy(),
-            ceiling=config.ceiling,
-            environ=self.environ,
-        )
 
 
 def session_of(context: typer.Context) -> Session:
@@ -119,6 +144,11 @@ def _set_data_dir(context: typer.Context, _parameter: object, value: object) -> 
         session_of(context).data_dir = str(value)
 
 
+def _set_server(context: typer.Context, _parameter: object, value: object) -> None:
+    if value is not None:
+        session_of(context).server = str(value)
+
+
 def _global_options() -> list[TyperOption]:
     panel = "Everywhere"
     return [
@@ -129,6 +159,15 @@ def _global_options() -> list[TyperOption]:
             expose_value=False,
             callback=_set_data_dir,
             help="Where actors are kept; else $THEATER_DATA_DIR, the config file, or $XDG_DATA_HOME/theater.",
+            rich_help_panel=panel,
+        ),
+        TyperOption(
+            param_decls=["--server"],
+            type=str,
+            metavar="URL",
+            expose_value=False,
+            callback=_set_server,
+            help="The server to ask; else $THEATER_SERVER, the config file, or the one that serves the data directory.",
             rich_help_panel=panel,
         ),
         TyperOption(

@@ -16,7 +16,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BufferedReader
 from pathlib import Path
 
@@ -25,7 +25,8 @@ import msgspec
 from theater.engine.component_file import CoreModule
 from theater.engine.settings import fingerprint
 from theater.errors import InvalidInput
-from theater.model.ids import Digest
+from theater.model.execution import Pruned
+from theater.model.ids import Digest, is_digest
 
 CACHE_MAX_BYTES = 4 << 30
 """Above it the entries unused for longest go. CPython's takes 40 MB."""
@@ -98,6 +99,23 @@ class Cache:
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
         self._shrink()
+
+    def prune(self, is_wanted: Callable[[Digest], bool], *, spared_s: float, unused_s: float) -> Pruned:
+        """Remove entries that were not used for ``unused_s``, or that are not wanted; see ``Engine.prune``."""
+        now = time.time()
+        number = size_bytes = 0
+        for path in self.folder.iterdir():
+            digest = path.name.partition("-")[0]
+            if not is_digest(digest):
+                continue
+            with contextlib.suppress(OSError):
+                idle_s = now - path.stat().st_mtime
+                if idle_s > unused_s or (idle_s > spared_s and not is_wanted(Digest(digest))):
+                    size_bytes += (path / _CODE).stat().st_size
+                    shutil.rmtree(path, ignore_errors=True)
+                    number += 1
+        self._remove_stale()
+        return Pruned(number, size_bytes)
 
     def _move_in(self, fresh: Path, entry: Path) -> None:
         # rename(2) of a folder fails where there is a filled one: that is put out of the way, whole, since others may

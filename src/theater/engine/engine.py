@@ -23,7 +23,7 @@ from theater.engine.symbols import Symbols
 from theater.engine.ticker import Ticker
 from theater.engine.workers import Workers
 from theater.errors import InternalError, InvalidComponent, InvalidInput
-from theater.model.execution import EngineIdentity, Execution, Invocation, Program, Resting
+from theater.model.execution import EngineIdentity, Execution, Invocation, Program, Pruned, Resting
 from theater.model.ids import Digest
 
 WAT_MAX_BYTES = 16 << 20
@@ -84,6 +84,9 @@ class WasmtimeEngine:
 
     def blocked(self, *, must: bool = False) -> AbstractContextManager[None]:
         return self._workers.blocked(must=must)
+
+    def prune(self, is_wanted: Callable[[Digest], bool], *, spared_s: float, unused_s: float) -> Pruned:
+        return self._cache.prune(is_wanted, spared_s=spared_s, unused_s=unused_s)
 
     def close(self) -> None:
         self._finalizer()

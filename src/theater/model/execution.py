@@ -153,6 +153,14 @@ class EngineIdentity:
     architecture: str
 
 
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """Compiled code that was removed."""
+
+    number: int
+    size_bytes: int
+
+
 class Engine(Protocol):
     """Compiles components and runs calls."""
 
@@ -197,6 +205,12 @@ class Engine(Protocol):
 
         Raises:
             Busy: too many are blocked already, unless it ``must`` be done.
+        """
+
+    def prune(self, is_wanted: Callable[[Digest], bool], *, spared_s: float, unused_s: float) -> Pruned:
+        """Remove compiled code that was not used for ``unused_s``, or whose component is not wanted. Blocks for files.
+
+        What was used within ``spared_s`` stays. What is in use goes on; it is compiled again when it is next loaded.
         """
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ class Limits:
     bytes_per_step: int = 16 * 2**20
     """Payload bytes that one step may record."""
     chain_bytes: int = 10 * 2**30
-    """Payload bytes of the whole chain. Shown and recorded; nothing enforces it yet."""
+    """Headers and payloads of the whole chain: an actor whose chain has as much begins no further step."""
     children: int = 100
     timers: int = 1000
     channels: int = 100

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from theater.errors import InvalidInput, InvalidJson, InvalidManifest
+from theater.model.ids import is_actor_id
 from theater.model.json_text import check_json
 from theater.model.limits import Limits, parse_limits
 from theater.model.spelling import nearest
@@ -51,14 +52,16 @@ class Manifest:
 
 
 def is_name(text: str) -> bool:
-    """Whether an actor may be called that."""
-    return _NAME.match(text) is not None
+    """Whether an actor may be called that. What could be an id is no name: it would be taken for that actor."""
+    return _NAME.match(text) is not None and not is_actor_id(text)
 
 
 def check_name(name: object) -> str:
     """``name``, if an actor may be called that. Raises ``InvalidManifest``."""
     if not isinstance(name, str) or not is_name(name):
-        raise InvalidManifest(f"name = {name!r}: use 1 to 63 of a-z, 0-9 and '-', beginning with a letter")
+        raise InvalidManifest(
+            f"name = {name!r}: use 1 to 63 of a-z, 0-9 and '-', beginning with a letter, and not what could be an id"
+        )
     return name
 
 

@@ -6,7 +6,7 @@ and will have more. An ``append`` may take seconds: it is asynchronous, and a ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -64,6 +64,8 @@ class ActorRecord:
     """Found by sampling: a step of a warm instance depended on more than its inputs. It runs fresh since then."""
     engine: str = ""
     """Fingerprint of the engine that its chain named last; "" where that, and hidden state, has to be looked up."""
+    restarts: int = 0
+    """How often it was started again."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -113,6 +115,11 @@ class Append(msgspec.Struct, frozen=True):
     drops: tuple[EntryKey, ...] = ()
     births: tuple[Append, ...] = ()
     requires: tuple[EntryKey, ...] = ()
+    erases: bool = False
+    """Whether the actor is removed: its row and all that it holds go in this transaction, and ``wipe`` erases the
+    payloads of all its events but those of this batch. Their headers stay, and so does the node-wide index. From then
+    on nothing is appended to its chain (``HeadConflict``), and what others put for it is passed over: it was on its
+    way, and whoever sent it finds nobody."""
 
 
 class Appended(msgspec.Struct, frozen=True):
@@ -125,6 +132,16 @@ class Appended(msgspec.Struct, frozen=True):
 AppendDone = Callable[[Appended | StoreError], None]
 
 
+class Written(msgspec.Struct, frozen=True):
+    """One transaction that was committed: the batches in it that were written, and how long writing them took."""
+
+    batches: tuple[Append, ...]
+    took_s: float
+
+
+Observer = Callable[[Written], None]
+
+
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
     """What a store knows of itself. ``unclean`` is True when the last holder did not close it."""
@@ -133,6 +150,18 @@ class NodeFacts:
     public_key: str
     """Ed25519, 64 hex digits: made with the store."""
     durability: Durability
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """Files that were removed, and what they took."""
+
+    files: int = 0
+    size_bytes: int = 0
+
+    def __add__(self, other: Swept) -> Swept:
+        """Both together."""
+        return Swept(self.files + other.files, self.size_bytes + other.size_bytes)
 
 
 class EventStore(Protocol):
@@ -163,6 +192,9 @@ class EventStore(Protocol):
 
     def head(self, actor: ActorId) -> Head:
         """The durable head of a chain, ``EMPTY`` where there is none."""
+
+    def heads(self, actors: Sequence[ActorId]) -> dict[ActorId, Head]:
+        """The durable heads of many chains, of those of them that there are; quicker than one by one."""
 
     def events(self, actor: ActorId, *, start: int = 0, stop: int | None = None) -> Iterator[Event]:
         """Durable events with ``start <= seq < stop`` in order.
@@ -203,8 +235,39 @@ class EventStore(Protocol):
     def size_events(self) -> int:
         """How many events the node-wide index covers."""
 
+    def observe(self, observer: Observer) -> None:
+        """Call ``observer`` behind each transaction, once what waits for it has been called back, on that thread.
+
+        It must be quick. Several may be set, and stay. What one raises is reported, and keeps nobody from anything.
+        """
+
+    def size_bytes(self, actor: ActorId) -> int:
+        """What the chain takes: headers and payloads, large ones included."""
+
+    def free_bytes(self) -> int:
+        """How much room there is for more, as the system says."""
+
+    def wipe(self) -> int:
+        """Erase the payloads of actors that were removed, and say how many bytes. Blocks, in slices of short writes.
+
+        What was begun and not finished when a process died is taken up by the next call. Not to be called from what
+        ``append`` calls back; and what waits for other batches may be called back on this thread.
+        """
+
+    def sweep(self) -> Swept:
+        """Remove files that nobody names, since a process died before it said what they are. Blocks."""
+
     def close(self) -> None:
         """Finish what was appended, mark the store cleanly closed and let go of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One blob. ``since_us`` is when it was last put there."""
+
+    digest: Digest
+    size_bytes: int
+    since_us: int
 
 
 class BlobStore(Protocol):
@@ -218,3 +281,12 @@ class BlobStore(Protocol):
 
     def has(self, digest: Digest) -> bool:
         """Whether it is kept here."""
+
+    def kept(self) -> Iterator[Kept]:
+        """Everything that is kept here."""
+
+    def remove(self, digest: Digest, *, put_before_us: int | None = None) -> bool:
+        """Keep it no longer, unless it was put there at ``put_before_us`` or later. Whether it was removed."""
+
+    def sweep(self) -> Swept:
+        """Remove what was half written when a process died. Blocks."""

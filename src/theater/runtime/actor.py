@@ -37,10 +37,13 @@ from theater.runtime.mishap import report
 from theater.runtime.orders import ExitSignal, Heard, Order, Removal, Restart, Stop
 from theater.runtime.pausing import change_status
 from theater.runtime.performer import Performer, Suspicion
+from theater.runtime.removal import require_over
 from theater.runtime.restarting import begin_again
-from theater.runtime.settlement import Told, let_go, refuse, tell, tell_asker
+from theater.runtime.settlement import Told, let_go, tell_asker
 from theater.runtime.stopping import Stopping
 from theater.runtime.supervising import Supervising, tell_parent
+from theater.runtime.thrift import stop_for_shortage
+from theater.runtime.turning_away import give_up_waiting, refuse_waiting
 from theater.runtime.upgrading import Upgrade, is_orphaned, pass_over, upgrade
 
 
@@ -149,10 +152,11 @@ class Actor:
             self.advance()
             return True
 
-    def reserve_place(self) -> None:
+    def reserve_place(self, letter: Letter) -> None:
         """Take a place for a letter that goes to the store first. Raises as ``submit``."""
         with self._being.lock:
             self._require_open()
+            require_room(self._being, letter)
             take_place(self._being)
 
     def receive(self, letter: Letter) -> bool:
@@ -165,7 +169,7 @@ class Actor:
                 return True
             self._mailbox.put(letter)
             if self.status not in LIVING:
-                self._refuse_waiting()
+                refuse_waiting(self._being, self._mailbox)
             self.advance()
             return True
 
@@ -186,7 +190,7 @@ class Actor:
             for letter in (*letters, *(early or ())):
                 self._mailbox.put(letter)
             if self.status not in LIVING:
-                self._refuse_waiting()
+                refuse_waiting(self._being, self._mailbox)
             for signal in signals if not self._is_shut else ():
                 self.supervising.child_ended(signal)
             self.supervising.duties.go_on()
@@ -319,7 +323,7 @@ class Actor:
             self._is_shut = True
             self.supervising.duties.close()
             if self.status != "running":
-                self._give_up_waiting()
+                give_up_waiting(self._being, self._mailbox)
             asked = [control.refused for control in self._controls or () if control.refused is not None]
             self._controls = [control for control in self._controls or () if control.refused is None] or None
             for refused in asked:
@@ -332,7 +336,7 @@ class Actor:
         """
         with self._being.lock:
             self._is_leaving = True
-            self._give_up_waiting()
+            give_up_waiting(self._being, self._mailbox)
             self._performer.leave()
 
     def wait_durable(self, timeout_s: float) -> bool:
@@ -363,6 +367,18 @@ class Actor:
         with self._being.lock:
             self._performer.drop_warm()
 
+    def retire(self) -> bool:
+        """Leave memory for good, to be removed. False where its end is not durable yet. Raises ``NotStopped``."""
+        with self._being.lock:
+            is_busy = self._early is not None or self._performer.step is not None or self._controls
+            require_over(self._being, self.supervising.duties, is_busy=bool(is_busy))
+            if not self._has_left and not self._being.appender.is_written:
+                return False
+            self._mailbox.clear()
+            self._is_gone = True
+            self._performer.drop_warm()
+            return True
+
     def is_fresh(self) -> bool:
         """Whether it did something since this was asked last."""
         was_used, self._was_used = self._was_used, False
@@ -376,7 +392,7 @@ class Actor:
                 return False
             if not self._being.appender.is_settled:
                 return False
-            if any(request.sender is None for request in self._being.holdings.all_deferred()):
+            if any(request.sender is None and not request.key for request in self._being.holdings.all_deferred()):
                 return False  # whoever asked from outside waits for it in this process
             self._is_gone = True
             self._performer.drop_warm()
@@ -393,11 +409,15 @@ class Actor:
             control = self._controls.pop(0)
             self._controls = self._controls or None
             control.apply()
-        while performer.step is None and not self.is_stopping and len(self._mailbox) and self.status == "running":
+        while performer.step is None and not self.is_stopping and self.status == "running":
             if self._being.appender.failure is not None:
                 return
-            letter = self._mailbox.take()
-            if is_orphaned(self._being, letter):
+            stop = stop_for_shortage(self._being, has_work=len(self._mailbox) > 0)
+            if stop is not None:
+                self._stopping.begin(stop, self._between_steps)
+            elif not len(self._mailbox):
+                return
+            elif is_orphaned(self._being, letter := self._mailbox.take()):
                 pass_over(self._being, letter)
             else:
                 self._begin(letter)
@@ -452,28 +472,6 @@ class Actor:
     def _give_up(self, stop: Stop) -> None:
         """Its children failed too often."""
         self.stop(replace(stop, reason=ExitReason(kind="intensity")))
-
-    def _refuse_waiting(self) -> None:
-        """Answer the requests that wait, since it does not run."""
-        waiting = self._mailbox.take_requests()
-        if not waiting:
-            return
-        told: Told = []
-        error = self._being.not_running(self.status, "did not get to this message")
-
-        def bring(made: list[Event], brought: Consequences) -> None:
-            del made
-            refuse(self._being.surroundings, brought, told, by=self._being.id, waiting=waiting, error=error)
-
-        self._being.appender.commit(lambda failure, _: tell(told, failure, None), bring=bring)
-
-    def _give_up_waiting(self) -> None:
-        """The runtime closes: what is in the store stays there, and who waits outside hears of it."""
-        error = self._being.not_running("closed", "did not get to this message")
-        waiting: list[Letter | Deferred] = [*self._mailbox.clear(), *self._being.holdings.all_deferred()]
-        for asked in waiting:
-            if asked.sender is None:
-                asked.done(error)
 
     def _chain_failed(self, failure: StoreError) -> None:
         """Nothing can be recorded any more, so nothing that waits will happen: not here."""

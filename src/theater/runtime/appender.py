@@ -75,6 +75,7 @@ class Appender:
         "_pending_since_us",
         "_promised_us",
         "_record",
+        "_size_bytes",
         "_store",
         "_telling",
         "_time_us",
@@ -93,7 +94,9 @@ class Appender:
         clock: Clock,
         entropy: Entropy,
         exclusion: Exclusion | None = None,
+        size_bytes: int = 0,
     ) -> None:
+        """``head`` is that of the chain, and ``size_bytes`` what it takes in the store."""
         self._store = store
         self._actor = actor
         self._clock = clock
@@ -103,6 +106,7 @@ class Appender:
         self._head = head
         self._durable = head
         self._time_us = time_us
+        self._size_bytes = size_bytes
         self._pending: list[Event] = []
         self._pending_since_us = 0
         self._promised_us = 0
@@ -134,6 +138,11 @@ class Appender:
         return self._head
 
     @property
+    def size_bytes(self) -> int:
+        """What the chain takes, headers and payloads; what is not durable yet included."""
+        return self._size_bytes
+
+    @property
     def failure(self) -> StoreError | None:
         """Why nothing more can be appended, if so."""
         return self._failure
@@ -148,6 +157,12 @@ class Appender:
         """Whether nothing that was added waits to become durable, and nobody to hear of it."""
         with self._lock:
             return not (self._is_under_way or self._is_wanted or self._pending or self._waiting or self._telling)
+
+    @property
+    def is_written(self) -> bool:
+        """Whether nothing that was added waits to become durable; somebody may be about to hear of it."""
+        with self._lock:
+            return not (self._is_under_way or self._is_wanted or self._pending or self._waiting)
 
     @property
     def is_due(self) -> bool:
@@ -264,6 +279,7 @@ class Appender:
         if not self._pending:
             self._pending_since_us = self._time_us
         self._pending.append(event)
+        self._size_bytes += len(event.header_bytes) + len(payload)
         self._head = Head(event.header.seq, event.hash)
         return event
 

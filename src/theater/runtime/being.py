@@ -10,6 +10,7 @@ from theater.runtime.appender import Appender
 from theater.runtime.holdings import Holdings
 from theater.runtime.life import Memory
 from theater.runtime.surroundings import Surroundings
+from theater.runtime.thrift import shortage_in_words
 
 
 class Being:
@@ -54,4 +55,5 @@ class Being:
 
     def not_running(self, what: str, so: str = "takes no messages") -> NotRunning:
         """Why it does not do something."""
-        return NotRunning(f"actor {self.record.name!r} is {what}: it {so}")
+        why = shortage_in_words(self) if what == "stopped" else ""
+        return NotRunning(f"actor {self.record.name!r} is {what}: it {so}{why}")

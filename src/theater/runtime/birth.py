@@ -72,7 +72,7 @@ def give_birth(
         exclusion=surroundings.exclusion,
     )
     first = appender.add("genesis", "genesis", encode_payload(genesis))
-    started = appender.add(*lifecycle("started", "runtime", None))
+    started = appender.add(*lifecycle("started", request.by, None))
     record = ActorRecord(
         id=actor,
         name=request.name,
@@ -87,7 +87,7 @@ def give_birth(
     puts: tuple[Entry, ...] = ()
     letters: tuple[Letter, ...] = ()
     if state is None:
-        letter = msgspec.structs.replace(first_letter(anatomy, 0, done=done), is_durable=True)
+        letter = msgspec.structs.replace(first_letter(anatomy, 0, by=request.by, done=done), is_durable=True)
         letters = (letter,)
         puts = (Entry(actor, "mailbox", letter.id, encode_letter(letter), once=True),)
     append = Append(actor, EMPTY, (first, started), record=record, puts=puts)
@@ -135,6 +135,7 @@ def wake_up(surroundings: Surroundings, record: ActorRecord, *, attempts: int | 
         clock=node.clock,
         entropy=node.entropy,
         exclusion=surroundings.exclusion,
+        size_bytes=node.store.size_bytes(record.id),
     )
     anatomy = anatomy_of(node.loader, record.id, genesis, loaded, genesis_event.header.time_us)
     state = past.state
@@ -143,7 +144,8 @@ def wake_up(surroundings: Surroundings, record: ActorRecord, *, attempts: int | 
     entries = node.store.entries(record.id)
     held = holdings_of(entries, anatomy.supervision.supervisor)
     surroundings.learn(record.id, entries)
-    letters = held.letters
+    letters = [surroundings.joiners.attached(letter) for letter in held.letters]
+    held.holdings.deferred = surroundings.joiners.attach_all(held.holdings.deferred or {}) or None
     found = [letter.id for letter in letters]
     open_letter = None
     if past.open_step is not None:
@@ -179,7 +181,10 @@ def _genesis(
 ) -> Genesis:
     manifest = request.manifest
     grant = permissions.effective.get(environment.NAME)
-    variables = environment.captured(grant, node.environ) if isinstance(grant, environment.EnvironmentGrant) else ()
+    variables: Sequence[tuple[str, str]] = ()
+    if isinstance(grant, environment.EnvironmentGrant):
+        known = request.environment
+        variables = environment.captured(grant, node.environ if known is None else dict(known))
     return Genesis(
         program=request.component,
         manifest=manifest.text,
@@ -199,6 +204,7 @@ def _genesis(
         boundary=BOUNDARY,
         settings=manifest.settings,
         allowed=list(permissions.allowed),
+        forked=request.forked,
         state=state,
     )
 
@@ -208,16 +214,18 @@ def _looked_up(node: Node, record: ActorRecord, genesis: Genesis, lineage: Linea
     if lineage is None:
         return record
     engine = genesis.engine
-    has_hidden_state = False
+    has_hidden_state, restarts = False, 0
     for event in node.store.events(record.id):
         lineage.feed_unjudged(event)
         if event.header.kind == "lifecycle" and event.header.name == "hidden-state":
             has_hidden_state = True
+        elif event.header.kind == "lifecycle" and event.header.name == "restarted":
+            restarts += 1
         elif event.header.kind == "lifecycle" and event.header.name == "engine":
             noted = payload_of(event)
             assert isinstance(noted, Lifecycle)
             engine = msgspec.convert(noted.detail, EngineFacts)
-    return replace(record, engine=_fingerprint(engine), has_hidden_state=has_hidden_state)
+    return replace(record, engine=_fingerprint(engine), has_hidden_state=has_hidden_state, restarts=restarts)
 
 
 def _note_engine(

@@ -53,10 +53,11 @@ class Channel:
     ``reply`` is what the actor said when it accepted. A reader that falls 1,000 messages behind loses the channel.
     """
 
-    def __init__(self, home: Home, channel: str, actor: ActorId, *, most_bytes: int) -> None:
+    def __init__(self, home: Home, channel: str, actor: ActorId, *, most_bytes: int, by: str) -> None:
         self.id = channel
         self.actor = actor
         self.reply: str | None = None
+        self._by = by
         self._home = home
         self._most_bytes = most_bytes
         self._reading = asyncio.Lock()
@@ -68,12 +69,17 @@ class Channel:
         """Whether something can be said on it."""
         return self._end.reason is None
 
+    @property
+    def reason(self) -> str | None:
+        """Why it is closed; None while it is open."""
+        return self._end.reason
+
     async def send(self, body: object) -> None:
         """Say ``body`` as JSON; see ``send_json``."""
         await self.send_json(to_json(body))
 
-    async def send_json(self, body: str) -> None:
-        """Say a JSON text. Returns once that would survive the death of the process.
+    async def send_json(self, body: str) -> str:
+        """Say a JSON text. Returns the message's id once that would survive the death of the process.
 
         What was said when the actor closed the channel is handled all the same, or lost with the actor.
 
@@ -84,9 +90,9 @@ class Channel:
         check_json(body, max_bytes=self._most_bytes)
         if not self.is_open or self._home.channels.find(self.actor, self.id) is None:
             raise self._closed()
-        await self._home.post(
-            self.actor, message_letter(self.id, self._home.new_id(), body, sender=None, source=SOURCE)
-        )
+        message_id = self._home.new_id()
+        await self._home.post(self.actor, message_letter(self.id, message_id, body, sender=None, source=self._by))
+        return message_id
 
     async def receive(self) -> object:
         """What the actor says next, as a value; see ``receive_json``."""
@@ -98,18 +104,33 @@ class Channel:
         Raises:
             ChannelClosed: everything was read, and nothing more comes.
         """
+        while True:
+            body = self.receive_nowait()
+            if body is not None:
+                return body
+            await self.wait_readable()
+
+    def receive_nowait(self) -> str | None:
+        """The JSON text that the actor has said next; None where it has said no more yet.
+
+        Raises:
+            ChannelClosed: everything was read, and nothing more comes.
+        """
+        was_open = self.is_open  # before it is looked for: nothing is put behind the end
+        body = self._end.take()
+        if body is None and not was_open:
+            raise self._closed()
+        return body
+
+    async def wait_readable(self) -> None:
+        """Wait until there is something to receive, or nothing more comes."""
         async with self._reading:
-            while True:
-                self._waiter = asyncio.get_running_loop().create_future()
-                try:
-                    body = self._end.take()
-                    if body is not None:
-                        return body
-                    if not self.is_open:
-                        raise self._closed()
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                if self._end.is_empty and self.is_open:
                     await self._waiter
-                finally:
-                    self._waiter = None
+            finally:
+                self._waiter = None
 
     async def __aiter__(self) -> AsyncIterator[object]:
         """What the actor says, until the channel is closed."""
@@ -143,7 +164,7 @@ class Channel:
         if channels.offer(self.id, offer, here_max=0, there_max=there_max) is not None:
             raise Busy(f"the actor has {there_max} channels, its limit; try again when some are closed")
         try:
-            letter = opening_letter(self.id, opening, opener=None, source=SOURCE, done=done)
+            letter = opening_letter(self.id, opening, opener=None, source=self._by, done=done)
             await self._home.submit(self.actor, letter)
             self.reply = (await future).text
         except BaseException:
@@ -165,7 +186,7 @@ class Channel:
             self._home.delivery.put(waiter, None)
 
 
-async def open_channel(home: Home, actor: ActorId, opening: str) -> Channel:
+async def open_channel(home: Home, actor: ActorId, opening: str, *, by: str) -> Channel:
     """Open a channel to an actor, which is given ``opening``, a JSON text.
 
     Raises:
@@ -178,6 +199,6 @@ async def open_channel(home: Home, actor: ActorId, opening: str) -> Channel:
     check_json(opening, max_bytes=limits.message_bytes)
     if CHANNEL_OPENED not in found.anatomy.loaded.handlers:
         raise NoChannels(f"actor {found.record.name!r} takes no channels: it does not export channel-handlers")
-    channel = Channel(home, home.new_id(), actor, most_bytes=limits.message_bytes)
+    channel = Channel(home, home.new_id(), actor, most_bytes=limits.message_bytes, by=by)
     await channel.open(opening, there_max=limits.channels)
     return channel

@@ -225,6 +225,11 @@ class Channels:
             self._doubted.discard(actor)
             self._take(actor, entries)
 
+    def forget(self, actor: ActorId) -> None:
+        """The actor was removed."""
+        self._doubted.discard(actor)
+        self._take(actor, ())
+
     def _take(self, actor: ActorId, entries: Iterable[Entry]) -> None:
         held = {entry.key: _decoder.decode(entry.value) for entry in entries if entry.space == "channel"}
         with self._lock:

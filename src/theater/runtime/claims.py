@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 from theater.capabilities import environment
 from theater.capabilities.registry import Registry
 from theater.errors import InvalidInput, InvalidJson, Unsound
+from theater.model.ids import is_actor_id, is_digest
 from theater.model.json_text import check_json
 from theater.model.limits import Limits, limits_from_json
 from theater.model.manifest import parse_manifest
@@ -62,7 +63,9 @@ def check_claims(genesis: Genesis, registry: Registry) -> None:
         raise Unsound("event 0: the limits are not those of its manifest", seq=0)
     if manifest.instance != genesis.instance:
         raise Unsound("event 0: the kind of instance is not that of its manifest", seq=0)
-    if manifest.component.startswith("sha256:") and manifest.component != f"sha256:{genesis.program}":
+    if genesis.forked is not None:
+        _check_forked(genesis)
+    elif manifest.component.startswith("sha256:") and manifest.component != f"sha256:{genesis.program}":
         raise Unsound("event 0: the component is not the one that its manifest names", seq=0)
     if genesis.state is not None:
         _check_state(genesis.state, manifest.limits.state_bytes)
@@ -70,6 +73,21 @@ def check_claims(genesis: Genesis, registry: Registry) -> None:
     for name, _ in genesis.environment:
         if not isinstance(grant, environment.EnvironmentGrant) or not grant.allows(name):
             raise Unsound(f"event 0: it has the variable {name!r}, which no grant names", seq=0)
+
+
+def _check_forked(genesis: Genesis) -> None:
+    """That it is a fork can be believed; that the other was as it says stands in another chain.
+
+    Its component is the one that the other had then, or was given to it, so it need not be the manifest's.
+    """
+    forked = genesis.forked
+    assert forked is not None
+    if not is_actor_id(forked.actor) or forked.seq < 0 or not is_digest(forked.hash):
+        raise Unsound("event 0: it names no event of another chain as the one that it goes on from", seq=0)
+    if genesis.state is None:
+        raise Unsound("event 0: it goes on from another chain, and has no state to do so", seq=0)
+    if genesis.parent is not None:
+        raise Unsound("event 0: it goes on from another chain, and is the child of another actor", seq=0)
 
 
 def _check_state(text: str, max_bytes: int) -> None:

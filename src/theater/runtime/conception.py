@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from theater.errors import Busy, Denied, InvalidComponent, InvalidInput, NameTaken, NotFound
 from theater.model.actor_system import Problem
@@ -11,6 +11,7 @@ from theater.model.child_spec import Backoff, ChildSpec
 from theater.model.effects import ChildOrder
 from theater.model.ids import Digest, is_digest
 from theater.model.manifest import Manifest, check_name, parse_manifest
+from theater.model.payload import Forked
 from theater.runtime.directory import Directory
 from theater.runtime.node import Node
 from theater.runtime.permissions import Grants, Permissions, decide
@@ -26,6 +27,16 @@ class Request:
     name: str
     arguments: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
+    by: str = "runtime"
+    """Who starts it, where it is a root actor."""
+    environment: tuple[tuple[str, str], ...] | None = None
+    """Variables of which it gets those that its grants name; None: the node's."""
+    forked: Forked | None = None
+    """Where it comes from, if it goes on from where another one was."""
+
+    def named(self, name: str) -> Request:
+        """The same under another name."""
+        return replace(self, name=name)
 
 
 def permissions_of(node: Node, manifest: Manifest, allowed: Sequence[str] = ()) -> Permissions:

@@ -80,6 +80,14 @@ class Directory:
         """That of one actor."""
         return self._cards.get(actor)
 
+    def meant(self, text: str) -> ActorRecord | None:
+        """The living actor of that name, or the actor of that id; None where the store has to be asked.
+
+        As ``find_record`` would say: a living actor's name goes before all else, and no name can be an id.
+        """
+        card = self._cards.get(self._names.get(text, ActorId(text)))
+        return card.record if card is not None else None
+
     def is_living(self, actor: ActorId) -> bool:
         """Whether it takes messages."""
         card = self._cards.get(actor)
@@ -174,6 +182,21 @@ class Directory:
         for child in reversed(self.children(parent)):
             found += [child] if self.is_living(child) else self.living_below(child)
         return found
+
+    def everybody_below(self, actor: ActorId) -> list[ActorId]:
+        """All below it, each behind those below itself; also those that their parents have taken off the list."""
+        with self._lock:
+            of: dict[ActorId, list[ActorId]] = {}
+            for card in self._cards.values():
+                if card.record.parent is not None:
+                    of.setdefault(card.record.parent, []).append(card.record.id)
+        found = [actor]
+        seen = {actor}
+        for each in found:  # which grows meanwhile
+            fresh = [child for child in of.get(each, ()) if child not in seen]
+            found += fresh
+            seen.update(fresh)
+        return found[:0:-1]
 
     def count_children(self, parent: ActorId) -> int:
         """How many there are."""

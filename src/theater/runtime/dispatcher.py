@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from theater.errors import HeadConflict, InternalError, NotFound, NotRunning, StoreError, TheaterError
+from theater.errors import HeadConflict, InternalError, NotFound, NotRunning, NotStopped, StoreError, TheaterError
 from theater.model.ids import ActorId
 from theater.model.limits import limits_from_json
 from theater.model.ports import Append, Appended, Space
@@ -21,9 +21,11 @@ from theater.runtime.birth import Newborn, Woken, give_birth, wake_up
 from theater.runtime.channels import Channels
 from theater.runtime.conception import Request
 from theater.runtime.directory import Bounds, Card, Directory, bounds_of
+from theater.runtime.erasing import Erasing
 from theater.runtime.exclusion import Exclusion
 from theater.runtime.history import read_genesis
 from theater.runtime.holdings import Awaited
+from theater.runtime.joiners import Joiners
 from theater.runtime.letter import Letter
 from theater.runtime.mishap import report
 from theater.runtime.node import Node
@@ -33,7 +35,9 @@ from theater.runtime.permissions import Permissions
 from theater.runtime.recovery import Recovery
 from theater.runtime.subscriptions import Subscriptions
 from theater.runtime.surroundings import Birth, Surroundings
+from theater.runtime.thrift import Thrift
 from theater.runtime.timers import Timers
+from theater.runtime.turning_away import turn_away
 from theater.runtime.waits import Waits
 
 WAKERS = 4
@@ -47,6 +51,12 @@ RETRY_US = 5_000_000
 
 IN_MEMORY_MAX = 4096
 """Actors that stay in memory though nothing goes on with them, about 10 kB each."""
+
+SEIZES_MAX = 10
+"""How often an actor that is to be removed is looked at again: it may be on the way into memory, or out of it."""
+
+SEIZE_PATIENCE_S = 30.0
+"""How long the disk may take for the end of an actor that is to be removed."""
 
 ARRIVALS = 100
 """How many may come before all are asked again, once nobody could leave."""
@@ -72,11 +82,15 @@ class Dispatcher:
             timers=Timers(node, directory, self),
             channels=Channels(node, self),
             subscriptions=Subscriptions(node, directory, self),
+            joiners=Joiners(),
+            thrift=Thrift(node),
         )
         self._lock = threading.Lock()
         self._in_memory: dict[ActorId, Actor] = {}
         self._on_the_way: dict[ActorId, list[Letter]] = {}
         self._waking: dict[ActorId, Future[Actor]] = {}
+        self._seized: set[ActorId] = set()  # to be removed, so that nobody wakes them up
+        self.erasing = Erasing(node, self)
         self._errands: dict[ActorId, list[tuple[Callable[[Actor], bool], Heard]]] = {}
         self._wakers = ThreadPoolExecutor(max_workers=WAKERS, thread_name_prefix="theater-waker")
         self._is_closing = False
@@ -111,6 +125,8 @@ class Dispatcher:
         while True:
             with self._lock:
                 actor = self._in_memory.get(to)
+                if actor is None and self.surroundings.directory.card(to) is None:
+                    break
                 if actor is None:
                     self._on_the_way.setdefault(to, []).append(letter)
                     card = self.surroundings.directory.card(to)
@@ -120,6 +136,7 @@ class Dispatcher:
             if actor.receive(letter):
                 return
             self.left(actor)
+        turn_away(self.surroundings, to, [letter])
 
     def awake(self, actor: ActorId, action: Callable[[Actor], bool], failed: Heard) -> None:
         """Do it with the actor."""
@@ -223,17 +240,18 @@ class Dispatcher:
         if found is not None:
             return found
         if future is None:
-            raise _closed()
+            raise _closed() if self._is_closing else _removed(actor)
         return future.result()
 
-    def begin(self, newborn: Newborn) -> None:
-        """Have a new root actor written, and begin it. Should that fail, its chain has failed."""
+    def begin(self, newborn: Newborn, heard: Callable[[StoreError | None], None] = lambda _: None) -> None:
+        """Have a new root actor written, and begin it; ``heard`` is told. Should that fail, its chain has failed."""
         actor = newborn.actor
 
         def written(result: Appended | StoreError) -> None:
             if isinstance(result, StoreError):
                 actor.fail(result)
                 self.surroundings.directory.forget(actor.record.id)
+            heard(result if isinstance(result, StoreError) else None)
 
         self.enter(actor)
         self.surroundings.node.store.append(newborn.append, written, hurry=False)
@@ -244,7 +262,13 @@ class Dispatcher:
     def is_quiet(self) -> bool:
         """Whether nothing goes on but what waits for somebody outside, or for the clock."""
         with self._lock:
-            if self._waking or self._errands or (self._recovery is not None and not self._recovery.is_over):
+            if (
+                self._waking
+                or self._errands
+                or self._seized
+                or not self.erasing.is_quiet
+                or (self._recovery is not None and not self._recovery.is_over)
+            ):
                 return False
             actors = list(self._in_memory.values())
         return self.surroundings.is_quiet and all(actor.is_quiet for actor in actors)
@@ -269,6 +293,7 @@ class Dispatcher:
         self.surroundings.channels.end_outside()
         self.surroundings.subscriptions.begin()
         self.surroundings.timers.load()
+        self.erasing.begin()
 
     def shut(self) -> None:
         """Wake nobody any more, and wait for those who are being woken."""
@@ -277,6 +302,7 @@ class Dispatcher:
         self.surroundings.timers.close()
         self.surroundings.channels.close_outside("the runtime was closed")
         self._wakers.shutdown(wait=True, cancel_futures=True)
+        self.erasing.finish()
         with self._lock:
             errands = [errand for waiting in self._errands.values() for errand in waiting]
             self._errands.clear()
@@ -286,7 +312,7 @@ class Dispatcher:
     def _wake(self, actor: ActorId) -> Future[Actor] | None:
         """Have it read from the store. The lock is held."""
         future = self._waking.get(actor)
-        if future is None and not self._is_closing:
+        if future is None and not self._is_closing and actor not in self._seized:
             future = self._waking[actor] = self._wakers.submit(self._read, actor)
         return future
 
@@ -345,6 +371,63 @@ class Dispatcher:
             self.left(actor)
             self.awake(actor.record.id, action, failed)
 
+    # -- removing
+
+    def seize(self, actor: ActorId) -> None:
+        """Take an actor that has ended out of memory, and let nobody wake it up before ``release`` or ``bury``.
+
+        What is asked of it meanwhile waits. Blocks while it is being woken up.
+
+        Raises:
+            NotFound: there is none, or somebody else has seized it.
+            NotStopped: it lives, or is about to, or something goes on with it.
+            NotRunning: the runtime is closing.
+        """
+        with self._lock:
+            if self._is_closing:
+                raise _closed()
+            if actor in self._seized or self.surroundings.directory.card(actor) is None:
+                raise _removed(actor)
+            self._seized.add(actor)
+        try:
+            for _ in range(SEIZES_MAX):
+                with self._lock:
+                    waking, found = self._waking.get(actor), self._in_memory.get(actor)
+                if waking is not None:
+                    wait([waking])
+                elif found is None:
+                    break
+                elif found.retire():
+                    self.left(found)
+                else:
+                    found.wait_durable(SEIZE_PATIENCE_S)
+            card = self.surroundings.directory.card(actor)
+            if card is None or card.is_living or self.find(actor) is not None:
+                name = card.record.name if card is not None else actor
+                raise NotStopped(f"actor {name!r} has not ended: stop it first", actor=actor)
+        except BaseException:
+            self.release(actor)
+            raise
+
+    def release(self, actor: ActorId) -> None:
+        """It stays after all: what was asked of it meanwhile is done now."""
+        with self._lock:
+            self._seized.discard(actor)
+            if actor in self._errands or any(letter.expects_reply for letter in self._on_the_way.get(actor, ())):
+                self._wake(actor)
+
+    def bury(self, actor: ActorId) -> None:
+        """It was removed: who asked something of it meanwhile hears so."""
+        self.surroundings.forget(actor)
+        with self._lock:
+            self._seized.discard(actor)
+            self._were_read.discard(actor)
+            letters = self._on_the_way.pop(actor, [])
+            errands = self._errands.pop(actor, [])
+        for _, failed in errands:
+            failed(_removed(actor))
+        turn_away(self.surroundings, actor, letters)
+
     def make_room(self) -> None:
         """Where there are too many, let some go with whom nothing goes on, those first that have been here longest."""
         with self._lock:
@@ -389,6 +472,10 @@ class _ChildBirth:
     def fail(self, failure: StoreError) -> None:
         """It never was."""
         self._newborn.actor.fail(failure)
+
+
+def _removed(actor: ActorId) -> NotFound:
+    return NotFound(f"there is no actor {actor}: it was removed, or is about to be")
 
 
 def _closed() -> NotRunning:

@@ -229,7 +229,7 @@ class Duties:
         match order.kind:
             case "stop":
                 by = order.by or own
-                stop = Stop(by=by, mode=order.mode, done=done, placed=placed, is_quiet=order.is_quiet, order=key)
+                stop = Stop(by, order.mode, done, order.is_quiet, order=key, detail=order.detail, placed=placed)
                 router.awake(order.target, lambda actor: actor.stop(stop), done)
             case "start":
                 by = "runtime" if order.target == own else own
@@ -241,7 +241,7 @@ class Duties:
                 if card is None or card.record.parent is None:
                     done(NotFound(f"there is no child {order.target}"))
                     return
-                removal = Removal(order.target, own, key, done, placed)
+                removal = Removal(order.target, own, done, key, placed)
                 router.awake(card.record.parent, lambda actor: actor.forget_child(removal), done)
             case "give-up":
                 self._give_up(Stop(by="runtime", mode=None, done=done, placed=placed, order=key))
@@ -301,9 +301,11 @@ class Duties:
             self._being.appender.commit(
                 bring=lambda _, brought: brought.drop(self._being.id, "duty", key, required=False)
             )
-            report(RuntimeError(f"actor {order.target} could not be made to {order.kind}: {failure}"))
+            is_there = self._being.surroundings.directory.card(order.target) is not None  # or it was removed meanwhile
+            if is_there:
+                report(RuntimeError(f"actor {order.target} could not be made to {order.kind}: {failure}"))
             try:
-                if is_wanted:
+                if is_wanted and is_there:
                     self._start_failed(order, failure)
             except Exception as error:  # noqa: BLE001 - a bug of ours; the other orders must be carried out
                 report(error)

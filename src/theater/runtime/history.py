@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from theater.errors import Damaged, NotFound
+from theater.errors import Damaged, NotFound, Unsound
 from theater.model.event import CLOSING_KINDS, Event, Head
-from theater.model.ids import ActorId
+from theater.model.ids import ActorId, Digest
 from theater.model.payload import Genesis, Lifecycle, Message, Payload, State, decode_payload
 from theater.model.ports import EventStore
-from theater.runtime.messages import starts_anew
+from theater.runtime.exports import MIGRATE
+from theater.runtime.messages import components_named, starts_anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,27 @@ def state_at(store: EventStore, actor: ActorId, seq: int) -> StateAt | None:
             case _:
                 continue
     return None
+
+
+def program_at(store: EventStore, actor: ActorId, seq: int) -> Digest:
+    """The component that goes with the state as of event ``seq``: what the actor was upgraded to last, or began with.
+
+    Between a migration and the upgrade that it was for, it is already the new one.
+
+    Raises:
+        Damaged: an event that tells was erased.
+        Unsound: it names no component.
+    """
+    has_migrated = False
+    for event in store.events_reversed(actor, start=seq):
+        kind, name = event.header.kind, event.header.name
+        has_migrated = has_migrated or (kind == "state" and name == MIGRATE)
+        if kind == "genesis" or (kind == "lifecycle" and name == "upgraded") or (kind == "message" and has_migrated):
+            try:
+                return components_named(name, payload_of(event))[-1]
+            except (ValueError, IndexError) as error:
+                raise Unsound(f"event {event.header.seq} names no component", seq=event.header.seq) from error
+    raise Damaged(f"the chain of {actor} does not begin with its genesis", seq=0)
 
 
 def left_off(store: EventStore, actor: ActorId, *, is_warm: bool) -> LeftOff:

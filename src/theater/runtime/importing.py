@@ -60,6 +60,8 @@ def _checked(bundle: Bundle, blobs: BlobStore) -> ActorRecord:
         for digest in _components(event, payload):
             if digest not in there and not blobs.has(digest):
                 raise BadBundle(f"the component sha256:{digest} that its chain names is missing")
+            if digest not in there:
+                blobs.put(blobs.path(digest).read_bytes())  # again, so that nobody removes it in the meantime
             there.add(digest)
         left_off.feed(event, payload)
     left_off.check_open_step()

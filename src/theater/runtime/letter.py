@@ -10,6 +10,7 @@ from theater.errors import TheaterError
 from theater.model.event import Head
 from theater.model.ids import ActorId
 from theater.model.payload import Cause
+from theater.runtime.key import Key
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -46,6 +47,8 @@ class Letter(msgspec.Struct, frozen=True):
     """Whether it is, or in the order of all transactions will be, in the store's mailbox: its step takes it out."""
     has_place: bool = False
     """Whether it takes one of the mailbox's places."""
+    key: Key | None = None
+    """Of a request from outside that came with one: its answer is noted there."""
 
 
 class _Post(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -60,6 +63,7 @@ class _Post(msgspec.Struct, frozen=True, omit_defaults=True):
     cause: Cause | None = None
     expires_us: int | None = None
     has_place: bool = False
+    key: Key | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -79,6 +83,7 @@ def encode_letter(letter: Letter) -> bytes:
             letter.cause,
             letter.expires_us,
             letter.has_place,
+            letter.key,
         )
     )
 
@@ -98,6 +103,7 @@ def decode_letter(data: bytes, done: Done | None = None) -> Letter:
         expires_us=post.expires_us,
         is_durable=True,
         has_place=post.has_place,
+        key=post.key,
     )
 
 
@@ -122,17 +128,22 @@ class Deferred(msgspec.Struct, frozen=True):
     sender: ActorId | None
     expires_us: int
     done: Done
+    key: Key | None = None
 
     def is_expired(self, now_us: int) -> bool:
-        """Whether who asked waits no longer: the time is over, or he was outside, and has gone."""
-        if self.sender is None:
+        """Whether who asked waits no longer: the time is over, or he was outside, and has gone.
+
+        Who asked with a key may come again and ask what became of it, so that his time is that of the key.
+        """
+        if self.sender is None and self.key is None:
             return self.done is nobody or (isinstance(self.done, Asker) and self.done.is_gone)
         return 0 < self.expires_us <= now_us
 
 
-class _DeferredRow(msgspec.Struct, frozen=True):
+class _DeferredRow(msgspec.Struct, frozen=True, omit_defaults=True):
     sender: str | None
     expires_us: int
+    key: Key | None = None
 
 
 _deferred_decoder = msgspec.msgpack.Decoder(_DeferredRow)
@@ -140,13 +151,14 @@ _deferred_decoder = msgspec.msgpack.Decoder(_DeferredRow)
 
 def encode_deferred(deferred: Deferred) -> bytes:
     """As it stands in the store."""
-    return _encoder.encode(_DeferredRow(deferred.sender, deferred.expires_us))
+    return _encoder.encode(_DeferredRow(deferred.sender, deferred.expires_us, deferred.key))
 
 
 def decode_deferred(request_id: str, data: bytes) -> Deferred:
     """One that stood in the store: whoever asked from outside is gone."""
     row = _deferred_decoder.decode(data)
-    return Deferred(request_id, ActorId(row.sender) if row.sender is not None else None, row.expires_us, nobody)
+    sender = ActorId(row.sender) if row.sender is not None else None
+    return Deferred(request_id, sender, row.expires_us, nobody, row.key)
 
 
 def nobody(answer: Answer) -> None:

@@ -46,12 +46,12 @@ def lifecycle(verb: str, by: str, detail: dict[str, object] | None) -> tuple[Kin
     return "lifecycle", verb, encode_payload(Lifecycle(by=by, detail=detail))
 
 
-def first_letter(anatomy: Anatomy, nth: int, *, done: Done = nobody) -> Letter:
+def first_letter(anatomy: Anatomy, nth: int, *, by: str = "runtime", done: Done = nobody) -> Letter:
     """What an actor without a state begins with. ``nth`` makes its id one that the chain does not have yet."""
     is_command = anatomy.loaded.role == "command"
     return Letter(
         id=f"{'run' if is_command else 'init'}-{nth}",
-        source="runtime",
+        source=by,
         export=RUN if is_command else INIT,
         arguments=() if is_command else (anatomy.params,),
         expects_reply=done is not nobody,
@@ -88,10 +88,9 @@ def stopped_event(letter: Letter, outcome: Outcome, *, shutdown: bool, value: st
     return lifecycle("stopped", "runtime", detail)
 
 
-def stopped_by(by: str, reason: ExitReason) -> tuple[Kind, str, bytes]:
-    """The event of an actor that somebody stopped, or that gave up."""
-    detail: dict[str, object] | None = None if reason.kind == "shutdown" else {"reason": reason.kind}
-    return lifecycle("stopped", by, detail)
+def stopped_by(by: str, reason: ExitReason, detail: dict[str, object] | None) -> tuple[Kind, str, bytes]:
+    """The event of an actor that somebody stopped, or that gave up; ``detail`` says more of the former."""
+    return lifecycle("stopped", by, detail if reason.kind == "shutdown" else {"reason": reason.kind})
 
 
 def restarted_by(restart: Restart) -> tuple[Kind, str, bytes]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -81,6 +82,7 @@ class Loader:
         self._blobs = blobs
         self._registry = registry
         self._loaded: dict[Digest, Loaded] = {}
+        self._used_s: dict[Digest, float] = {}  # when each was last asked for
         self._lock = threading.Lock()
         self._turns: dict[Digest, threading.Lock] = {}
         self._refused: dict[Digest, InvalidComponent] = {}
@@ -109,13 +111,32 @@ class Loader:
             NotFound, Damaged: the content store does not have it, or not as it was.
             InvalidComponent, CompileFailed: it cannot run here; which is remembered, and costs nothing again.
         """
+        self._used_s[digest] = time.monotonic()  # before it is looked for: see ``forget``
         known = self._loaded.get(digest)
         if known is None:
             with self._lock:
+                self._used_s[digest] = time.monotonic()
                 turn = self._turns.setdefault(digest, threading.Lock())
             with turn:  # whoever comes while it is compiled waits for that, and does not compile it again
                 known = self._loaded.get(digest) or self._load(digest)
         return known
+
+    def forget(self, digest: Digest, remove: Callable[[Digest], bool], *, unused_s: float) -> bool:
+        """Let go of a program, and have ``remove`` remove its component, unless it was loaded within that time.
+
+        Whoever loads it at the same time either keeps it, or finds it gone. Returns what ``remove`` does.
+        """
+        with self._lock:
+            known = self._loaded.pop(digest, None)
+            used_s = self._used_s.get(digest)
+            is_used = used_s is not None and time.monotonic() - used_s < unused_s
+            if not is_used and remove(digest):
+                self._used_s.pop(digest, None)
+                self._turns.pop(digest, None)
+                return True
+            if known is not None:
+                self._loaded[digest] = known
+            return False
 
     def _load(self, digest: Digest) -> Loaded:
         refused = self._refused.get(digest)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -27,6 +26,8 @@ class Node:
     entropy: Entropy
     ceiling: Grants
     environ: Mapping[str, str]
+    reserve_bytes: int = 0
+    """Room in the store that is kept free: with less, no new work is begun."""
 
     def engine_facts(self) -> EngineFacts:
         """As recorded in the first event of a chain."""
@@ -37,12 +38,3 @@ class Node:
             settings=identity.settings,
             architecture=identity.architecture,
         )
-
-
-def is_supported_platform() -> bool:
-    """Whether we test on this kind of machine: CPython on Linux x86-64."""
-    return (
-        platform.system() == "Linux"
-        and platform.machine() == "x86_64"
-        and platform.python_implementation() == "CPython"
-    )

@@ -22,6 +22,7 @@ from theater.model.limits import Limits
 from theater.model.manifest import parse_manifest
 from theater.runtime.being import Being
 from theater.runtime.conception import ChildPlan, child_spec, free_name, plan_child
+from theater.runtime.directory import Card
 from theater.runtime.endings import exit_of
 from theater.runtime.history import state_at
 from theater.runtime.holdings import decode_child
@@ -144,15 +145,15 @@ class Offspring:
         for effect in self._effects:
             if isinstance(effect, Spawn) and effect.id == found:
                 return self._not_started(effect)
-        if not self._is_descendant(found):
-            return None
-        return self._facts(found)
+        card = self._being.surroundings.directory.card(found)
+        return self._facts(card) if card is not None and self._is_descendant(found) else None
 
     def children(self, parent: ActorId | None) -> list[ChildFacts]:
         """Children in the order of their start; those of this step included, those that it removes not."""
         removed = {effect.child for effect in self._effects if isinstance(effect, RemoveChild)}
-        of = self._being.surroundings.directory.children(parent or self._being.id)
-        found = [self._facts(child) for child in of if child not in removed]
+        directory = self._being.surroundings.directory
+        cards = [directory.card(child) for child in directory.children(parent or self._being.id)]
+        found = [self._facts(card) for card in cards if card is not None and card.record.id not in removed]
         if parent is None:
             found += [self._not_started(effect) for effect in self._effects if isinstance(effect, Spawn)]
         return found
@@ -174,7 +175,8 @@ class Offspring:
         if parent != self._being.id and not (directory.is_living(parent) or self._is_to_restart(parent)):
             return ("not-running", parent)
         card = directory.card(child)
-        assert card is not None
+        if card is None:  # somebody removed it in this very moment
+            return ("not-found", child)
         holder = directory.named(card.record.name)
         return ("name-taken", card.record.name) if holder not in (None, child) else None
 
@@ -229,8 +231,7 @@ class Offspring:
     def parent_of(self, child: ActorId) -> ActorId:
         """Of a descendant."""
         card = self._being.surroundings.directory.card(child)
-        assert card is not None
-        return card.record.parent or self._being.id
+        return card.record.parent or self._being.id if card is not None else self._being.id
 
     def member(self, child: ActorId) -> Child | None:
         """How its parent supervises a descendant; None for one that it does not restart."""
@@ -265,24 +266,21 @@ class Offspring:
     def _is_living(self, child: ActorId) -> bool:
         return self._being.surroundings.directory.is_living(child)
 
-    def _facts(self, child: ActorId) -> ChildFacts:
-        card = self._being.surroundings.directory.card(child)
-        assert card is not None
+    def _facts(self, card: Card) -> ChildFacts:
         record = card.record
-        member = self.member(child)
+        member = self.member(record.id)
         return ChildFacts(
-            id=child,
+            id=record.id,
             name=record.name,
-            parent=self.parent_of(child),
-            status=self._status(child),
+            parent=record.parent or self._being.id,
+            status=self._status(card),
             component=record.program,
             restart=member.spec.restart if member is not None else "temporary",
             restarts=member.restarts if member is not None else 0,
         )
 
-    def _status(self, child: ActorId) -> tuple[str, object]:
-        card = self._being.surroundings.directory.card(child)
-        assert card is not None
+    def _status(self, card: Card) -> tuple[str, object]:
+        child = card.record.id
         if card.is_living:
             return (card.record.status, None)
         start = self.pending_start(child)

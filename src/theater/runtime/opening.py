@@ -41,6 +41,7 @@ class Options:
     entropy: Entropy | None = None
     workers: int | None = None
     purpose: str = "runtime"
+    reserve_bytes: int | None = None
     cache: Path | None = None
     """Where compiled code is kept, if not in the data directory."""
     fault: Fault = no_fault
@@ -81,6 +82,7 @@ def open_node(options: Options, environ: Mapping[str, str], closing: ExitStack) 
         entropy=options.entropy or SystemEntropy(),
         ceiling=options.ceiling if options.ceiling is not None else config.ceiling,
         environ=environ,
+        reserve_bytes=options.reserve_bytes if options.reserve_bytes is not None else config.reserve_bytes,
     )
     return node, config
 

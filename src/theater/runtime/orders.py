@@ -41,6 +41,8 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whether somebody asked for the start, who knew that the target had ended or was to be stopped."""
     by: str | None = None
     """Who wants it, where that is not the holder."""
+    detail: dict[str, object] | None = None
+    """What the event of the end says beside."""
 
 
 _encode = msgspec.msgpack.encode
@@ -106,6 +108,8 @@ class Stop:
     order: EntryKey | None = None
     reason: ExitReason | None = None
     """Why it ends; None: since somebody stops it."""
+    detail: dict[str, object] | None = None
+    """What the event of its end says beside."""
     placed: Callable[[], None] | None = None
 
 
@@ -126,10 +130,14 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """A child is to leave the list of its supervisor, as somebody above both wants."""
+    """A child is to leave the list of its supervisor, as somebody above both wants, or somebody outside.
+
+    ``order`` and ``placed`` as in ``Stop``; without an order, ``done`` hears ``NotStopped`` where the child has not
+    ended as far as its supervisor is concerned.
+    """
 
     child: ActorId
     by: str
-    order: EntryKey
     done: Heard
-    placed: Callable[[], None]
+    order: EntryKey | None = None
+    placed: Callable[[], None] | None = None

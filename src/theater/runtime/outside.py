@@ -27,6 +27,11 @@ class Outside:
         """Why nothing more comes, if so."""
         return self._reason
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits to be read."""
+        return not self._messages
+
     def put(self, body: str) -> None:
         """One more message, which is durable. Where too many wait, that is the end: ``lost`` is called."""
         with self._lock:

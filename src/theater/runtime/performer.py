@@ -16,7 +16,7 @@ from typing import Protocol
 from theater.errors import Crashed, InternalError, NotRunning, StoreError, TheaterError
 from theater.model.crash import UNREPRODUCIBLE, Crash, cut
 from theater.model.effects import Effect
-from theater.model.event import Event, Kind
+from theater.model.event import Event, Head, Kind
 from theater.model.execution import Closed, Instance
 from theater.model.exit_reason import ExitReason
 from theater.model.payload import CrashedPayload, Message, encode_payload
@@ -191,7 +191,8 @@ class Performer:
             if letter.is_durable:
                 brought.drop(self._being.record.id, "mailbox", letter.id)
             note_handled(self._being.surroundings.subscriptions, brought, self._being.id, letter)
-            crashed = error or Crashed(f"the step crashed: {payload.reason}", reason=payload.reason, receipt=None)
+            crashed = error or Crashed(f"the step crashed: {payload.reason}", reason=payload.reason)
+            crashed.data["receipt"] = Head(made[0].header.seq, made[0].hash)
             if letter.expects_reply or letter.sender is None:
                 surroundings, by = self._being.surroundings, self._being.record.id
                 reply(surroundings, brought, told, by=by, asked=letter, answer=crashed)

@@ -35,25 +35,27 @@ class Home(Protocol):
     async def woken(self, actor: ActorId) -> Actor:
         """The actor in memory, read from the store where it is not."""
 
-    async def request(self, actor: ActorId, body: str, *, expects_reply: bool = True) -> Reply:
+    async def request(
+        self, actor: ActorId, body: str, *, by: str, expects_reply: bool = True, key: str | None = None
+    ) -> Reply:
         """Have an actor handle a message, and wait for its answer, or else until it has been handled."""
 
-    async def send(self, actor: ActorId, body: str) -> str:
+    async def send(self, actor: ActorId, body: str, *, by: str, key: str | None = None) -> str:
         """Have an actor handle a message some time; returns its id once it would survive the death of the process."""
 
-    async def open_channel(self, actor: ActorId, opening: str) -> Channel:
+    async def open_channel(self, actor: ActorId, opening: str, *, by: str) -> Channel:
         """Open a channel to an actor."""
 
-    async def control(self, actor: ActorId, verb: str, status: Status) -> None:
+    async def control(self, actor: ActorId, verb: str, status: Status, *, by: str) -> None:
         """Change an actor's status between two steps, and wait until that is durable."""
 
-    async def stop(self, actor: ActorId, mode: Shutdown | None) -> None:
+    async def stop(self, actor: ActorId, mode: Shutdown | None, *, by: str) -> None:
         """End an actor and its children, and wait until that is durable."""
 
-    async def restart(self, actor: ActorId, start: RestartFrom) -> None:
+    async def restart(self, actor: ActorId, start: RestartFrom, *, by: str) -> None:
         """Begin an actor again, and wait until that is durable."""
 
-    async def upgrade(self, actor: ActorId, component: Path | bytes | str) -> Digest:
+    async def upgrade(self, actor: ActorId, component: Path | bytes | str, *, by: str) -> Digest:
         """Have an actor go on with another component, and wait until that is durable."""
 
     def require_open(self) -> None:
@@ -69,9 +71,10 @@ class ActorRef:
     ``first`` is the answer to ``init``, or to a command's run, if it was just spawned.
     """
 
-    def __init__(self, runtime: Home, actor: Actor) -> None:
+    def __init__(self, runtime: Home, actor: Actor, *, by: str) -> None:
         self._runtime = runtime
         self._actor = actor
+        self._by = by
         self.first: Reply | None = None
 
     @property
@@ -109,18 +112,22 @@ class ActorRef:
         reply = await self.request_json(to_json(body), timeout_s=timeout_s)
         return from_json(reply.text) if reply.text is not None else None
 
-    async def request_json(self, body: str, *, timeout_s: float | None = None) -> Reply:
+    async def request_json(self, body: str, *, timeout_s: float | None = None, key: str | None = None) -> Reply:
         """Send a JSON text; the reply comes back as exactly the guest's text, with the receipt of its event.
+
+        With a ``key``, 1 to 255 printable ASCII characters, it may be asked again within a day, by the same and with
+        the same body, also if the process died meanwhile: it is handled once, and who asks again gets the same answer.
 
         Raises:
             InvalidJson, NotRunning, MailboxFull: nothing was sent.
+            IdempotencyMismatch, Busy: nor with a key that was used for another body, or that there is no room for.
             Refused: the guest said no; its state is unchanged.
             Crashed: the step crashed; ``data["reason"]`` says how.
             TimedOut: no answer in time; the step goes on all the same.
             StoreError: it could not be recorded, so it has not happened.
         """
         self._check(body)
-        pending = self._runtime.request(self.id, body)
+        pending = self._runtime.request(self.id, body, by=self._by, key=key)
         if timeout_s is None:
             return await pending
         try:
@@ -132,15 +139,16 @@ class ActorRef:
         """Send ``body`` as JSON; returns as ``send_json``."""
         return await self.send_json(to_json(body))
 
-    async def send_json(self, body: str) -> str:
+    async def send_json(self, body: str, *, key: str | None = None) -> str:
         """Send a JSON text for which no reply is expected.
 
         Returns the message's id once it is accepted: it would survive the death of the process, and is handled once.
+        With a ``key``, as in ``request_json``, whoever sends it again gets the id of the first, and nothing is sent.
 
         Raises: as ``request_json``, but for what its step comes to.
         """
         self._check(body)
-        return await self._runtime.send(self.id, body)
+        return await self._runtime.send(self.id, body, by=self._by, key=key)
 
     async def send_and_wait_json(self, body: str) -> Reply:
         """As ``send_json``, and wait until it has been handled: until its step has been committed.
@@ -148,14 +156,21 @@ class ActorRef:
         Raises: as ``request_json``.
         """
         self._check(body)
-        return await self._runtime.request(self.id, body, expects_reply=False)
+        return await self._runtime.request(self.id, body, by=self._by, expects_reply=False)
 
     async def open_channel(self, opening: object = None) -> Channel:
         """Open a channel to it; it is given ``opening`` as JSON, and accepts or refuses.
 
         Raises: as ``Runtime.open_channel``.
         """
-        return await self._runtime.open_channel(self.id, to_json(opening))
+        return await self.open_channel_json(to_json(opening))
+
+    async def open_channel_json(self, opening: str) -> Channel:
+        """As ``open_channel``, with a JSON text.
+
+        Raises: as ``Runtime.open_channel``.
+        """
+        return await self._runtime.open_channel(self.id, opening, by=self._by)
 
     async def stop(self) -> None:
         """Stop it, its children first, after the step that is running.
@@ -163,19 +178,19 @@ class ActorRef:
         That step gets as long as ``shutdown`` in its manifest says, 5 s by default. It takes no more messages; requests
         that wait are refused, other messages stay.
         """
-        await self._runtime.stop(self.id, None)
+        await self._runtime.stop(self.id, None, by=self._by)
 
     async def terminate(self) -> None:
         """Stop it now: the step that is running ends as ``terminated``."""
-        await self._runtime.stop(self.id, "brutal")
+        await self._runtime.stop(self.id, "brutal", by=self._by)
 
     async def pause(self) -> None:
         """Begin no further step; messages are accepted and wait."""
-        await self._runtime.control(self.id, "paused", "paused")
+        await self._runtime.control(self.id, "paused", "paused", by=self._by)
 
     async def resume(self) -> None:
         """Go on after ``pause``."""
-        await self._runtime.control(self.id, "resumed", "running")
+        await self._runtime.control(self.id, "resumed", "running", by=self._by)
 
     async def restart(self, *, from_init: bool = False) -> None:
         """Go on after a stop or a crash, from the last committed state or from a fresh ``init``.
@@ -183,7 +198,7 @@ class ActorRef:
         Raises:
             NameTaken: another living actor has its name by now.
         """
-        await self._runtime.restart(self.id, "init" if from_init else "last-state")
+        await self._runtime.restart(self.id, "init" if from_init else "last-state", by=self._by)
 
     async def upgrade(self, component: Path | bytes | str) -> Digest:
         """Go on with another component, after the step that is running; returns its digest once that is durable.
@@ -200,7 +215,7 @@ class ActorRef:
             NotRunning: the runtime is closing. A ``migrate`` that had begun goes on when the actor is woken up.
             StoreError: it could not be recorded, so it has not happened.
         """
-        return await self._runtime.upgrade(self.id, component)
+        return await self._runtime.upgrade(self.id, component, by=self._by)
 
     def state(self) -> tuple[int | None, str | None]:
         """The seq of the event that holds the last committed state, and its JSON text."""

@@ -34,7 +34,7 @@ def begin_again(being: Being, mailbox: Mailbox, supervising: Supervising, restar
     was_living = being.status in LIVING
     told: Told = []
     before = being.record
-    being.become(replace(before, status="running"))
+    being.become(replace(before, status="running", restarts=before.restarts + 1))
     parent = before.parent
     if restart.order is not None and parent is not None and not directory.is_living(parent):
         being.become(before)  # its parent ended meanwhile: nobody would supervise it

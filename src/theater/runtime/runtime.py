@@ -26,14 +26,12 @@ from theater.model.child_spec import RestartFrom, Shutdown
 from theater.model.ids import ActorId, Digest
 from theater.model.manifest import check_name
 from theater.model.ports import (
+    LIVING,
     ActorRecord,
-    Append,
-    Appended,
     BlobStore,
     Clock,
     Durability,
     Entropy,
-    Entry,
     EventStore,
     Status,
 )
@@ -45,19 +43,25 @@ from theater.runtime.channel_ref import SOURCE, Channel, open_channel
 from theater.runtime.channels import Channels
 from theater.runtime.conception import Request, free_name, root_permissions
 from theater.runtime.config import Config
+from theater.runtime.correspondence import Correspondence
 from theater.runtime.delivery import Delivery
 from theater.runtime.dispatcher import Dispatcher
-from theater.runtime.letter import Answer, Asker, Letter, Reply, encode_letter
-from theater.runtime.loading import HANDLE
+from theater.runtime.feed import Feed
+from theater.runtime.forgetting import Forgetting
+from theater.runtime.forking import Fork, fork
+from theater.runtime.idempotency import Idempotency
+from theater.runtime.keeping import Keeping
+from theater.runtime.letter import Answer, Letter, Reply
+from theater.runtime.live import Live
 from theater.runtime.lookup import find_record
 from theater.runtime.node import Node
 from theater.runtime.opening import Options, open_node
 from theater.runtime.orders import Heard, Restart, Stop
 from theater.runtime.permissions import Grants
-from theater.runtime.posting import accepted, message
 from theater.runtime.reference import ActorRef
 from theater.runtime.sampling import FreshSampler
 from theater.runtime.sources import Source, component_of, loaded_digest, put_component, read_source
+from theater.runtime.tally import Tally
 from theater.runtime.upgrading import Upgrade, successor
 
 STOP_GRACE_S = 5.0
@@ -75,7 +79,7 @@ __all__ = ["ActorRef", "Runtime"]
 T = TypeVar("T")
 
 
-class Runtime:
+class Runtime(Keeping):
     """One node. Its methods belong to the event loop that entered it."""
 
     def __init__(
@@ -113,7 +117,12 @@ class Runtime:
 
     async def __aenter__(self) -> Self:
         self._delivery = Delivery(asyncio.get_running_loop())
+        self._feed = Feed(asyncio.get_running_loop())
         await asyncio.to_thread(self._open)
+        clock, joiners = self._node.clock, self._dispatcher.surroundings.joiners
+        forgetting = Forgetting(self.store, clock, self._delivery, self._keys)
+        self._mail = Correspondence(self, self._dispatcher)
+        self._idempotency = Idempotency(self, self._mail, joiners, clock=clock, forgetting=forgetting)
         return self
 
     async def __aexit__(
@@ -121,12 +130,15 @@ class Runtime:
     ) -> None:
         until = time.monotonic() + STOP_GRACE_S
         self._is_closing = True
+        self._feed.close()
         for actor in self._dispatcher.everybody():
             actor.shut()
         try:
             await self._arrivals.over(STOP_GRACE_S)
+            await self._idempotency.rest(STOP_GRACE_S)
         finally:
             await asyncio.to_thread(self._close, until)
+            self._idempotency.close()
 
     @property
     def node(self) -> Node:
@@ -142,6 +154,21 @@ class Runtime:
     def delivery(self) -> Delivery:
         """To the event loop."""
         return self._delivery
+
+    @property
+    def feed(self) -> Feed:
+        """Who waits for chains to grow."""
+        return self._feed
+
+    @property
+    def tally(self) -> Tally:
+        """Counts of what was committed since the data directory was opened."""
+        return self._tally
+
+    @property
+    def live(self) -> Live:
+        """What is known of the actors beyond what is in the store."""
+        return self._live
 
     @property
     def config(self) -> Config:
@@ -168,19 +195,22 @@ class Runtime:
         allowed: Sequence[str] = (),
         arguments: Sequence[str] = (),
         rename: bool = False,
+        by: str = SOURCE,
     ) -> ActorRef:
         """Start an actor from a manifest, or from a bare ``.wasm`` or ``.wat``.
 
         ``params`` is a JSON text for ``init``; ``settings`` replace placeholders; ``allowed`` grants beyond the
-        ceiling, as ``--allow`` does; with ``rename``, a name that a living actor has becomes ``name-2``. Returns once
-        ``init`` (or, of a command, the whole run) has been committed.
+        ceiling, as ``--allow`` does; with ``rename``, a name that a living actor has becomes ``name-2``. What is done
+        through the reference is recorded as done ``by`` that. Returns once ``init`` (or, of a command, the whole run)
+        has been committed.
 
         Raises:
             InvalidInput and its children: nothing was started.
             NotRunning: the runtime is closing.
             Refused, Crashed: ``init`` did; the actor stays to be looked at: ``data["actor"]`` has its id.
+            DiskFull: there is less room than the reserve; as for everything that begins new work.
         """
-        self.require_open()
+        self.require_room()
         if isinstance(manifest, Source):
             source = manifest
         else:
@@ -192,12 +222,39 @@ class Runtime:
         self.require_open()
         while True:
             free = free_name(self._dispatcher.surroundings.directory, wanted) if rename else wanted
-            request = Request(source.manifest, component, free, tuple(arguments), tuple(allowed))
+            request = Request(source.manifest, component, free, tuple(arguments), tuple(allowed), by)
             try:
-                return await self._spawned(request)
+                return await self._spawned(request, by)
             except NameTaken:
                 if not rename or free == free_name(self._dispatcher.surroundings.directory, wanted):
                     raise  # nobody was faster
+
+    async def fork(
+        self,
+        text: str,
+        *,
+        at: int,
+        name: str | None = None,
+        component: Digest | None = None,
+        by: str = SOURCE,
+        rename: bool = False,
+    ) -> ActorRef:
+        """A new root actor that goes on from the last step of another's that was closed before event ``at``.
+
+        It has the state as of there, and nothing else; see ``forking``. It is called ``NAME-fork`` unless it gets a
+        ``name``; ``rename`` and ``by`` as in ``spawn``. Whether the other one lives makes no difference.
+
+        Raises:
+            NotFound: there is no such actor (it may have been removed), event or component.
+            InvalidInput and its children: there was no state, or it cannot go on with that component. Nothing was made.
+            Denied: its manifest asks for more than this node allows; ``data["asked"]`` has the lines.
+            Damaged: what it would go on from is erased or withheld.
+            Refused, Crashed: ``migrate`` of ``component`` did; the fork, ``data["actor"]``, is as it was before.
+            NotRunning, DiskFull, NameTaken: as ``spawn``.
+        """
+        self.require_room()
+        wanted = Fork(text, at, name, component, by, rename)
+        return await self._arrivals.arrival(fork(self, self._dispatcher, wanted, off_loop=self._off_loop))
 
     async def put_component(self, component: str | Path | bytes) -> Digest:
         """Put a component into the content store, ready to run; manifests name it by the digest: ``sha256:DIGEST``.
@@ -210,7 +267,7 @@ class Runtime:
             InvalidComponent, CompileFailed: it cannot run here.
             NotRunning: the runtime is closing.
         """
-        self.require_open()
+        self.require_room()
         wanted = Path(component) if isinstance(component, str) else component
 
         def put() -> Digest:
@@ -220,8 +277,10 @@ class Runtime:
 
         return await self._off_loop(put)
 
-    async def actor(self, text: str, *, allowed: Sequence[str] = ()) -> ActorRef:
+    async def actor(self, text: str, *, allowed: Sequence[str] = (), by: str = SOURCE) -> ActorRef:
         """The actor of that name, id, or unique beginning of an id; woken up if it was idle in the store.
+
+        What is done through the reference is recorded as done ``by`` that.
 
         Where it is woken up, its grants have to be within this node's ceiling and ``allowed``, as when it was spawned:
         what was allowed once was allowed once, and an imported chain was granted its own by another node.
@@ -235,7 +294,23 @@ class Runtime:
         record = find_record(self.store, text)
         if self._dispatcher.find(record.id) is None:
             await self._off_loop(lambda: check_grants(self._node, record, allowed))
-        return ActorRef(self, await self.woken(record.id))
+        return ActorRef(self, await self.woken(record.id), by=by)
+
+    async def reach(self, text: str, *, allowed: Sequence[str] = (), by: str = SOURCE) -> ActorRef:
+        """As ``actor``, for whoever serves others; but a living actor goes on with the grants that it has.
+
+        It has them from a person on this node: what was taken in from elsewhere is not living until it is restarted.
+
+        Raises: as ``actor``; ``Denied`` only where it has ended.
+        """
+        self.require_open()
+        record = self._dispatcher.surroundings.directory.meant(text)  # each request from elsewhere comes through here
+        if record is None:
+            found = find_record(self.store, text)
+            record = self.record(found.id) or found
+        if record.status not in LIVING:
+            return await self.actor(record.id, allowed=allowed, by=by)
+        return ActorRef(self, await self.woken(record.id), by=by)
 
     @property
     def is_quiet(self) -> bool:
@@ -259,52 +334,29 @@ class Runtime:
             return found
         return await self._off_loop(lambda: self._dispatcher.woken(actor))
 
-    async def request(self, actor: ActorId, body: str, *, expects_reply: bool = True) -> Reply:
+    async def request(
+        self, actor: ActorId, body: str, *, by: str, expects_reply: bool = True, key: str | None = None
+    ) -> Reply:
         """Have an actor handle a message, and wait for its answer, or else until it has been handled."""
-        message_id = self.new_id()
-        arguments = (message(message_id, body, sender=None, expects_reply=expects_reply),)
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        delivery = self._delivery
-
-        def done(answer: Answer) -> None:
-            delivery.put(future, answer)
-
-        asker = Asker(done)
-        letter = Letter(message_id, SOURCE, HANDLE, arguments, expects_reply, done=asker, has_place=True)
-        await self.submit(actor, letter)
-        try:
-            return await future
-        finally:
-            if future.cancelled():
-                asker.is_gone = True
-                found = self._dispatcher.find(actor)
-                if found is not None:
-                    found.forgo()
+        if key is not None:
+            return await self._idempotency.request(actor, body, by=by, key=key)
+        return await self._mail.request(actor, body, by=by, expects_reply=expects_reply)
 
     async def submit(self, actor: ActorId, letter: Letter) -> None:
         """Put a letter into an actor's mailbox that need not survive the process."""
-        found = await self.woken(actor)
-        while not found.submit(letter):
-            self._dispatcher.left(found)
-            found = await self.woken(actor)
+        await self._mail.submit(actor, letter)
 
-    async def send(self, actor: ActorId, body: str) -> str:
+    async def send(self, actor: ActorId, body: str, *, by: str, key: str | None = None) -> str:
         """Have an actor handle a message some time; returns its id once it would survive the death of the process."""
-        message_id = self.new_id()
-        await self.post(actor, accepted(message_id, body, source=SOURCE, sender=None))
-        return message_id
+        if key is not None:
+            return await self._idempotency.send(actor, body, by=by, key=key)
+        return await self._mail.send(actor, body, by=by)
 
     async def post(self, actor: ActorId, letter: Letter) -> None:
         """Put a letter into an actor's mailbox for good."""
-        future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-        delivery = self._delivery
-        (await self.woken(actor)).reserve_place()
-        entry = Entry(actor, "mailbox", letter.id, encode_letter(letter), once=True)
-        self.store.append(Append(actor, None, (), puts=(entry,)), lambda result: delivery.put(future, result))
-        self._dispatcher.deliver(actor, letter)
-        await future
+        await self._mail.post(actor, letter)
 
-    async def open_channel(self, actor: ActorId, opening: str) -> Channel:
+    async def open_channel(self, actor: ActorId, opening: str, *, by: str) -> Channel:
         """Open a channel to an actor, which is given ``opening``, a JSON text.
 
         Raises:
@@ -312,23 +364,23 @@ class Runtime:
             Busy: the actor has as many channels as its manifest allows.
             Refused, Crashed: the actor did not accept.
         """
-        return await open_channel(self, actor, opening)
+        return await open_channel(self, actor, opening, by=by)
 
-    async def control(self, actor: ActorId, verb: str, status: Status) -> None:
+    async def control(self, actor: ActorId, verb: str, status: Status, *, by: str) -> None:
         """Pause or resume an actor between two steps, and wait until that is durable."""
-        await self._ordered(actor, lambda found, done: found.control(verb, status, by=SOURCE, done=done))
+        await self._ordered(actor, lambda found, done: found.control(verb, status, by=by, done=done))
 
-    async def stop(self, actor: ActorId, mode: Shutdown | None) -> None:
+    async def stop(self, actor: ActorId, mode: Shutdown | None, *, by: str) -> None:
         """End an actor and its children, and wait until that is durable."""
-        await self._ordered(actor, lambda found, done: found.stop(Stop(by=SOURCE, mode=mode, done=done)))
+        await self._ordered(actor, lambda found, done: found.stop(Stop(by=by, mode=mode, done=done)))
 
-    async def restart(self, actor: ActorId, start: RestartFrom) -> None:
+    async def restart(self, actor: ActorId, start: RestartFrom, *, by: str) -> None:
         """Begin an actor again, and wait until that is durable."""
-        await self._ordered(actor, lambda found, done: found.restart(Restart(by=SOURCE, done=done, start=start)))
+        await self._ordered(actor, lambda found, done: found.restart(Restart(by=by, done=done, start=start)))
 
-    async def upgrade(self, actor: ActorId, component: Path | bytes | str) -> Digest:
+    async def upgrade(self, actor: ActorId, component: Path | bytes | str, *, by: str) -> Digest:
         """Have an actor go on with another component, and wait until that is durable; see ``ActorRef.upgrade``."""
-        self.require_open()
+        self.require_room()
         loader = self._node.loader
 
         def checked(anatomy: Anatomy) -> Anatomy:
@@ -337,7 +389,7 @@ class Runtime:
 
         found = await self.woken(actor)
         anatomy = await self._off_loop(lambda: checked(found.anatomy))
-        await self._ordered(actor, lambda found, done: found.upgrade(Upgrade(SOURCE, anatomy, done)))
+        await self._ordered(actor, lambda found, done: found.upgrade(Upgrade(by, anatomy, done)))
         return anatomy.facts.component
 
     async def _ordered(self, actor: ActorId, order: Callable[[Actor, Heard], bool]) -> None:
@@ -361,14 +413,19 @@ class Runtime:
         except BaseException:
             self._closing.close()
             raise
+        self._tally = Tally()
+        self.store.observe(self._feed.written)
+        self.store.observe(self._tally.written)
         self._sampler = FreshSampler(self._node.engine)
         self._dispatcher = Dispatcher(self._node, self._sampler)
+        self._keys = self.store.size_entries("key")
         self._dispatcher.start()
+        self._live = Live(self._dispatcher, self._tally)
         self._assemble = lru_cache(maxsize=ASSEMBLED_MAX)(self._node.engine.assemble)
 
-    async def _spawned(self, request: Request) -> ActorRef:
+    async def _spawned(self, request: Request, by: str) -> ActorRef:
         actor, first = await self._arrivals.arrival(self._born(request))
-        reference = ActorRef(self, actor)
+        reference = ActorRef(self, actor, by=by)
         try:
             reference.first = await first
         except TheaterError as error:

@@ -38,6 +38,7 @@ from theater.runtime.channel_settlement import accept, close_all, close_channel,
 from theater.runtime.consequences import Consequences
 from theater.runtime.family_settlement import remove_child, restart_child, spawn, stop_child
 from theater.runtime.holdings import AWAITED
+from theater.runtime.key_settlement import note_answer
 from theater.runtime.letter import Answer, Deferred, Done, Letter, Reply, encode_deferred, nobody
 from theater.runtime.loading import CHANNEL_OPENED, HANDLE
 from theater.runtime.mailbox import Mailbox
@@ -134,7 +135,7 @@ def settle(settling: Settling, effects: Sequence[Effect], answer: Reply) -> None
     if answer.text is not None or answer.has_shutdown or letter.export != HANDLE:
         settling.answer(letter, answer)
         return
-    request = Deferred(letter.id, letter.sender, letter.expires_us or 0, letter.done)
+    request = Deferred(letter.id, letter.sender, letter.expires_us or 0, letter.done, letter.key)
     if request.sender is None and request.is_expired(0):
         return  # whoever asked has gone meanwhile
     settling.brought.put(settling.actor, "deferred", request.id, encode_deferred(request))
@@ -152,6 +153,7 @@ def reply(
 ) -> None:
     """Answer a request: an actor's in this transaction, one from outside when that is durable."""
     decline(surroundings, brought, asked, answer)
+    note_answer(brought, by, asked, answer)
     if asked.sender is None:
         if asked.done is not nobody:
             told.append((asked.done, answer))

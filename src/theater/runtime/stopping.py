@@ -97,7 +97,15 @@ class Stopping:
             key = EntryKey(self._being.id, "duty", f"{head.seq:016d}:stop")
             stop = replace(stop, order=key)
             order = Order(
-                key.key, "stop", key.actor, head.seq, head.hash, mode=stop.mode, is_quiet=stop.is_quiet, by=stop.by
+                key.key,
+                "stop",
+                key.actor,
+                head.seq,
+                head.hash,
+                mode=stop.mode,
+                is_quiet=stop.is_quiet,
+                by=stop.by,
+                detail=stop.detail,
             )
             self._being.appender.commit(
                 bring=lambda _, brought: brought.put(key.actor, "duty", key.key, encode_order(order))
@@ -165,6 +173,6 @@ class Stopping:
             stop.done(failure)
             tell(told, failure, None)
 
-        being.appender.commit(heard, stopped_by(stop.by, reason), record=being.record, bring=bring)
+        being.appender.commit(heard, stopped_by(stop.by, reason, stop.detail), record=being.record, bring=bring)
         self.under_way = None
         self._performer.drop_warm()

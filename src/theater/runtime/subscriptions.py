@@ -170,6 +170,13 @@ class Subscriptions:
                 watch.waits_for = batch if batch in letters else None
                 self._stir(watch)
 
+    def forget(self, actor: ActorId) -> None:
+        """The actor was removed: it watches nobody any more, and nobody it."""
+        with self._lock:
+            self._doubted.discard(actor)
+            self._take(actor, ())
+        self.grown(actor)
+
     def _take(self, actor: ActorId, entries: Iterable[Entry]) -> None:
         with self._lock:
             for child in list(self._of.get(actor, ())):
@@ -213,8 +220,8 @@ class Subscriptions:
         if found is not None and found.head.seq >= batch.after.next:
             return False
         card = self._directory.card(watch.child)
-        if card is None or card.is_living or watch.is_stirred:
-            return False
+        if watch.is_stirred or card is None or card.is_living:
+            return card is None and not watch.is_stirred
         parent = card.record.parent
         return parent is not None and watch.child not in self._directory.children(parent)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from theater.errors import TheaterError
+from theater.errors import NotStopped, TheaterError
 from theater.model.child_spec import ChildSpec, RestartFrom, Shutdown
 from theater.model.event import Event, Kind
 from theater.model.exit_reason import ExitKind, ExitReason
@@ -166,18 +166,24 @@ class Supervising:
         post(self._being.surroundings, brought, self._being.id, letter)
 
     def forget(self, removal: Removal) -> None:
-        """An ended child leaves the list, as somebody above wants; which its own decisions depend on from now on."""
+        """An ended child leaves the list, as somebody else wants; which its own decisions depend on from now on."""
         being, family = self._being, self.family
         member = family.child(removal.child)
+        if member is not None and member.alive and removal.order is None:
+            who = f"actor {removal.child} is a child of {being.record.name!r}, which is about to start it again"
+            removal.done(NotStopped(f"{who}: stop it first", actor=removal.child))
+            return
         if member is None or member.alive:
             strike_off(being, removal.order, removal.done, removal.placed)
             return
 
         def bring(made: list[Event], brought: Consequences) -> None:
             del made
-            brought.drop(removal.order.actor, "duty", removal.order.key, required=False)
+            if removal.order is not None:
+                brought.drop(removal.order.actor, "duty", removal.order.key, required=False)
             self.keep(family.removed(removal.child), brought)
-            brought.after.append(removal.placed)
+            if removal.placed is not None:
+                brought.after.append(removal.placed)
 
         event = lifecycle("child-removed", removal.by, {"child": removal.child})
         being.appender.commit(lambda failure, _: removal.done(failure), event, bring=bring)

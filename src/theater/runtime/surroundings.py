@@ -11,6 +11,7 @@ from theater.model.ids import ActorId
 from theater.model.ports import Append, Entry
 from theater.runtime.directory import Bounds, Card, Directory
 from theater.runtime.exclusion import Exclusion
+from theater.runtime.joiners import Joiners
 from theater.runtime.letter import Letter
 from theater.runtime.node import Node
 from theater.runtime.orders import Heard
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from theater.runtime.performer import Sampler
     from theater.runtime.permissions import Permissions
     from theater.runtime.subscriptions import Subscriptions
+    from theater.runtime.thrift import Thrift
     from theater.runtime.timers import Timers
 
 
@@ -99,6 +101,8 @@ class Surroundings:
     timers: Timers
     channels: Channels
     subscriptions: Subscriptions
+    joiners: Joiners
+    thrift: Thrift
 
     @property
     def is_quiet(self) -> bool:
@@ -118,6 +122,13 @@ class Surroundings:
         self.timers.doubt(actor)
         self.channels.doubt(actor)
         self.subscriptions.doubt(actor)
+
+    def forget(self, actor: ActorId) -> None:
+        """An actor was removed: nobody knows it any more."""
+        self.directory.forget(actor)
+        self.timers.forget(actor)
+        self.channels.forget(actor)
+        self.subscriptions.forget(actor)
 
     def learn(self, actor: ActorId, entries: Sequence[Entry]) -> None:
         """An actor has been read from the store, with these entries."""

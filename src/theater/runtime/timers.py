@@ -161,6 +161,13 @@ class Timers:
             self._doubted.discard(actor)
             self._take(actor, entries)
 
+    def forget(self, actor: ActorId) -> None:
+        """The actor was removed."""
+        self._doubted.discard(actor)
+        self._take(actor, ())
+        with self._lock:
+            self._resting.discard(actor)
+
     def close(self) -> None:
         """Nothing fires any more."""
         with self._lock:

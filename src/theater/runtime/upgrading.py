@@ -29,6 +29,7 @@ from theater.runtime.loading import Loader
 from theater.runtime.orders import Heard
 from theater.runtime.settlement import Told, refuse, tell
 from theater.runtime.subscription_settlement import unsubscribe_from
+from theater.runtime.thrift import has_full_chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,9 @@ def upgrade(
     elif wanted.anatomy.facts.component == being.anatomy.facts.component:  # maybe since a moment ago, and not durable
         being.appender.commit(lambda failed, _: wanted.done(failed))
     elif being.memory.state is not None and MIGRATE in wanted.anatomy.loaded.handlers:
+        if has_full_chain(being):
+            wanted.done(being.not_running("stopped", "takes no further step"))
+            return
         drop_warm()
         migrate(_migration(being, wanted), wanted.anatomy)
     else:

@@ -7,9 +7,11 @@ import re
 from theater.model.ids import ID_LENGTH, ID_PREFIX_MIN, ActorId
 from theater.model.ports import ActorRecord
 from theater.store.connections import Readers
+from theater.store.migrations import REMOVAL_SINCE, version_of
 
 _COLUMNS = """
-SELECT actor, name, status, parent, created_us, program, has_hidden_state, engine FROM records JOIN chains USING (ref)
+SELECT actor, name, status, parent, created_us, program, has_hidden_state, engine, {restarts}
+FROM records JOIN chains USING (ref)
 """
 _BY_ID = f"{_COLUMNS} WHERE actor = ?"
 _ALL = f"{_COLUMNS} ORDER BY ref"
@@ -24,6 +26,7 @@ class ActorIndex:
 
     def __init__(self, readers: Readers) -> None:
         self._readers = readers
+        self._has_restarts = False
 
     def record(self, actor: ActorId) -> ActorRecord | None:
         """The row of one actor."""
@@ -49,8 +52,11 @@ class ActorIndex:
 
     def _query(self, query: str, *values: str) -> list[ActorRecord]:
         with self._readers.lend() as connection:
-            rows = connection.execute(query, values).fetchall()
+            # One that is only read may be older; whoever holds it may bring it up to date meanwhile.
+            self._has_restarts = self._has_restarts or version_of(connection) >= REMOVAL_SINCE
+            restarts = "restarts" if self._has_restarts else "0"
+            rows = connection.execute(query.format(restarts=restarts), values).fetchall()
         return [
-            ActorRecord(*plain, has_hidden_state=bool(has_hidden_state), engine=engine)  # type: ignore[misc]  # six plain
-            for *plain, has_hidden_state, engine in rows
+            ActorRecord(*plain, has_hidden_state=bool(hidden), engine=engine, restarts=restarts)  # type: ignore[misc]  # six plain
+            for *plain, hidden, engine, restarts in rows
         ]

@@ -11,11 +11,16 @@ def require_well_made(batch: Append) -> None:
     if batch.expected is None:
         assert not batch.events and not batch.births, "without an expected head only entries are written"  # noqa: PT018
         assert batch.record is None and batch.attempt is None, "without an expected head only entries are written"  # noqa: PT018
+        assert not batch.erases, "who removes an actor knows its head"
         return
+    if batch.erases:
+        assert batch.expected != EMPTY, "only an actor with a chain is removed"
+        assert batch.record is None and not batch.attempt, "a removed actor has no row"  # noqa: PT018
     _require_chained(batch, batch.expected)
     for birth in batch.births:
         assert birth.expected == EMPTY and birth.events, "a birth is the first append of a chain"  # noqa: PT018
         assert not birth.births, "a birth has no births of its own"
+        assert not birth.erases, "a birth is no removal"
         _require_chained(birth, EMPTY)
 
 

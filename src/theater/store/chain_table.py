@@ -7,27 +7,40 @@ from typing import NamedTuple
 
 from theater.model.event import EMPTY, Head
 from theater.model.ids import ActorId, Digest
+from theater.store.large_payloads import LargePayloads
 
 _CHAINS_MAX = 100_000  # remembered heads, 300 bytes each
 
-_LAST_SEGMENT = "SELECT first_seq + count - 1, last_hash FROM segments WHERE ref = ? ORDER BY first_seq DESC LIMIT 1"
+_LAST_SEGMENT = """
+SELECT first_seq + count - 1, last_hash, chain_bytes FROM segments WHERE ref = ? ORDER BY first_seq DESC LIMIT 1
+"""
 _NAME_HOLDER = """
 SELECT actor FROM records JOIN chains USING (ref) WHERE name = ? AND status IN ('running', 'paused')
 """
 
 
+def counted_size(connection: sqlite3.Connection, ref: int) -> int:
+    """What the segments of a chain take, looking at each: 1 us or more a segment, but none of their bytes is read."""
+    query = "SELECT coalesce(sum(length(frames)), 0) FROM segments WHERE ref = ?"
+    (size_bytes,) = connection.execute(query, (ref,)).fetchone()
+    return int(size_bytes)
+
+
 class Chain(NamedTuple):
-    """How far a chain goes. ``ref`` is what the tables call it."""
+    """How far a chain goes. ``ref`` is what the tables call it, ``size_bytes`` what it takes."""
 
     ref: int
     head: Head
+    size_bytes: int
+    is_removed: bool = False
 
 
 class ChainTable:
     """Nothing here is of a transaction under way. Used by one thread at a time."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, payloads: LargePayloads) -> None:
         self._connection = connection
+        self._payloads = payloads
         self._chains: dict[ActorId, Chain] = {}
 
     def chain(self, actor: ActorId) -> Chain | None:
@@ -35,12 +48,18 @@ class ChainTable:
         known = self._chains.get(actor)
         if known is not None:
             return known
-        found = self._connection.execute("SELECT ref FROM chains WHERE actor = ?", (actor,)).fetchone()
+        found = self._connection.execute("SELECT ref, erasure FROM chains WHERE actor = ?", (actor,)).fetchone()
         if found is None:
             return None
-        (ref,) = found
+        ref, erasure = found
         last = self._connection.execute(_LAST_SEGMENT, (ref,)).fetchone()
-        chain = Chain(ref, EMPTY if last is None else Head(last[0], Digest(last[1].hex())))
+        if last is None:
+            chain = Chain(ref, EMPTY, 0, is_removed=erasure != 0)
+        else:
+            seq, last_hash, size_bytes = last
+            if not size_bytes:  # of an older store: counted once, and the next segment says it
+                size_bytes = counted_size(self._connection, ref) + self._payloads.size_bytes(actor)
+            chain = Chain(ref, Head(seq, Digest(last_hash.hex())), size_bytes, is_removed=erasure != 0)
         self._chains[actor] = chain
         return chain
 

@@ -14,9 +14,13 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
+from time import monotonic
+from typing import TypeVar
 
 from theater.errors import StoreError
-from theater.model.ports import Append, AppendDone, Appended
+from theater.model.ports import Append, AppendDone, Appended, Observer, Written
+
+_T = TypeVar("_T")
 
 GROUP_MAX = 256
 """Batches in one transaction: bounds what the first of them waits for the last."""
@@ -39,6 +43,7 @@ class Committer:
     def __init__(self, commit: Commit, *, inline: bool = True) -> None:
         self._commit = commit
         self._inline = inline
+        self._observers: tuple[Observer, ...] = ()
         self._queue: deque[tuple[Append, AppendDone]] = deque()
         self._lock = threading.Lock()
         self._turn = threading.Lock()  # held by whoever writes
@@ -73,6 +78,30 @@ class Committer:
         else:
             self._wake.put(True)
 
+    def observe(self, observer: Observer) -> None:
+        """Call ``observer`` behind the callbacks of each group of which anything was written."""
+        with self._lock:
+            self._observers = (*self._observers, observer)
+
+    def take_turn(self, action: Callable[[], _T]) -> _T:
+        """Run ``action`` on this thread while nobody writes. Waits for the group under way; never from a callback.
+
+        Before it, one group is written here if any waits: who takes turn after turn would else keep everybody out,
+        since those who find the turn taken leave.
+
+        Raises:
+            StoreError: it is closed. And what ``action`` raises.
+        """
+        try:
+            with self._turn:  # ``close`` waits for the turn, too, so the store is open for as long as it is held
+                if self._is_closed:
+                    raise StoreError("the store is closed")
+                self._write_group()
+                return action()
+        finally:
+            if self._queue:  # who put it found the turn taken, and left
+                self._wake.put(True)
+
     def close(self) -> None:
         """Write what was put, call everybody back, and join the thread."""
         with self._lock:
@@ -102,13 +131,20 @@ class Committer:
         group = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_MAX))]
         if not group:
             return
+        observers = self._observers
+        begun = monotonic() if observers else 0.0
         results = self._results(group)
+        took_s = monotonic() - begun if observers else 0.0
         written()
         for (_, done), result in zip(group, results, strict=True):
             try:
                 done(result)
             except Exception as error:  # noqa: BLE001 - a callback must not take the others' commits with it
                 _report(error)
+        if observers:
+            _tell(
+                observers, [batch for (batch, _), result in zip(group, results, strict=True) if _is_in(result)], took_s
+            )
 
     def _results(self, group: list[tuple[Append, AppendDone]]) -> list[Appended | StoreError]:
         try:
@@ -116,6 +152,21 @@ class Committer:
         except Exception as error:  # noqa: BLE001 - a bug of ours, and everybody who waits must hear of it
             _report(error)
             return [StoreError(f"the store failed: {error!r}; this is a bug of Theater")] * len(group)
+
+
+def _is_in(result: Appended | StoreError) -> bool:
+    return isinstance(result, Appended)
+
+
+def _tell(observers: tuple[Observer, ...], batches: list[Append], took_s: float) -> None:
+    if not batches:
+        return
+    written = Written(tuple(batches), took_s)
+    for observer in observers:
+        try:
+            observer(written)
+        except Exception as error:  # noqa: BLE001 - who watches the writing must not stop it
+            _report(error)
 
 
 def _report(error: Exception) -> None:

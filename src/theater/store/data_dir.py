@@ -8,6 +8,11 @@
     payloads/       ACTOR/SEQ, payloads over 64 KiB
     components/     SHA256.wasm
     cache/          what can be made again
+    token           the text of the default token
+    tokens.json     named tokens, as hashes
+    server.json     while a server runs: where it listens
+    server.lock     locked by the process that serves
+    allowances/     rights beyond the ceiling that the owner gave to single starts
 
 The lock is the kernel's (``flock``), so a process that dies lets go of it; what is written inside is for people.
 """
@@ -35,6 +40,11 @@ class DataDir:
         self.payloads = root / "payloads"
         self.components = root / "components"
         self.cache = root / "cache"
+        self.token = root / "token"
+        self.tokens = root / "tokens.json"
+        self.server_file = root / "server.json"
+        self.server_lock = root / "server.lock"
+        self.allowances = root / "allowances"
         self._lock_file = root / "lock"
         self._descriptor: int | None = None
 

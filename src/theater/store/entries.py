@@ -23,6 +23,7 @@ _ROWS_MAX = 64
 
 _SHELF = "SELECT key, position FROM entries WHERE ref = ? AND space = ? LIMIT ?"
 _POSITION = "SELECT position FROM entries WHERE ref = ? AND space = ? AND key = ?"
+_ALL_OF_ACTOR = "SELECT space, key, position FROM entries WHERE ref = ?"
 _NEXT_POSITION = "SELECT coalesce(max(position), 0) + 1 FROM entries"
 
 _DELETE = "DELETE FROM entries WHERE position IN "
@@ -62,6 +63,11 @@ class EntryTable:
             return position
         found = self._connection.execute(_POSITION, place).fetchone()
         return None if found is None else int(found[0])
+
+    def places(self, ref: int) -> list[tuple[Place, int]]:
+        """All that one actor holds, and where it stands."""
+        rows = self._connection.execute(_ALL_OF_ACTOR, (ref,)).fetchall()
+        return [((ref, space, key), position) for space, key, position in rows]
 
     def learn(self, plan: EntryPlan) -> None:
         """These changes were committed."""
@@ -121,13 +127,17 @@ class EntryPlan:
         position = self._position(place)
         if position is None:
             return False
-        undo = self._undo
-        undo.put(self.changes, place, None)
-        if position in self._upserts:
-            undo.pop(self._upserts, position)
-        if position < self._first:  # else it was put in this very transaction, and the table never sees it
-            undo.put(self._deletes, position, None)
+        self._take(place, position)
         return True
+
+    def drop_all(self, ref: int) -> None:
+        """Take all entries of an actor away."""
+        for place, position in self._table.places(ref):
+            if place not in self.changes:
+                self._take(place, position)
+        for place, changed in list(self.changes.items()):
+            if place[0] == ref and changed is not None:
+                self._take(place, changed)
 
     def put(self, ref: int, entry: Entry) -> None:
         """Add an entry, or replace its value."""
@@ -154,6 +164,14 @@ class EntryPlan:
         for start in range(0, len(values), _ROWS_MAX * _COLUMNS):
             chunk = values[start : start + _ROWS_MAX * _COLUMNS]
             yield _UPSERTS[len(chunk) // _COLUMNS], chunk
+
+    def _take(self, place: Place, position: int) -> None:
+        undo = self._undo
+        undo.put(self.changes, place, None)
+        if position in self._upserts:
+            undo.pop(self._upserts, position)
+        if position < self._first:  # else it was put in this very transaction, and the table never sees it
+            undo.put(self._deletes, position, None)
 
     def _position(self, place: Place) -> int | None:
         position = self.changes.get(place, _UNCHANGED)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, get_args
 
-FaultPoint = Literal[
+CommitPoint = Literal[
     "before-transaction",
     "payloads-written",
     "chains-written",
@@ -20,7 +20,24 @@ FaultPoint = Literal[
     "closing",
 ]
 
-FAULT_POINTS: tuple[FaultPoint, ...] = get_args(FaultPoint)
+WipePoint = Literal[
+    "wipe-begun",
+    "wipe-rewritten",
+    "wipe-slice-committed",
+    "wipe-file-removed",
+    "wipe-folder-removed",
+    "wipe-marked",
+    "wipe-scrubbed",
+    "wipe-truncated",
+]
+
+FaultPoint = CommitPoint | WipePoint
+
+FAULT_POINTS: tuple[CommitPoint, ...] = get_args(CommitPoint)
+"""What an append and the end of a store pass."""
+
+WIPE_POINTS: tuple[WipePoint, ...] = get_args(WipePoint)
+"""What erasing passes."""
 
 Fault = Callable[[FaultPoint], None]
 

@@ -2,13 +2,14 @@
 
 A frame is a tag, the lengths of header and payload (little-endian), the header, and unless the payload was withheld the
 salt; then the payload, if it does not lie in a file of its own. Nothing is encoded again: header and payload are the
-bytes that were hashed.
+bytes that were hashed. Where they were erased there are as many zeros, whose number stands for the length of the
+payload.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from theater.errors import Damaged, Unsound
 from theater.model.commitment import LARGE_PAYLOAD_BYTES, SALT_BYTES, why_not_committed
@@ -22,9 +23,10 @@ _pack = _PREFIX.pack
 _WITHHELD = 0
 _INLINE = 1
 _FILE = 2
+_BLANK = 3
 
-LoadLarge = Callable[[ActorId, int, int], bytes]
-"""``(actor, seq, size_bytes)`` to a payload that lies in a file."""
+LoadLarge = Callable[[ActorId, int, int], bytes | None]
+"""``(actor, seq, size_bytes)`` to a payload that lies in a file; None where it was erased."""
 
 
 def encode_frames(events: Sequence[Event], large: list[Event]) -> bytes:
@@ -70,17 +72,71 @@ def decode_frames(
     return events
 
 
+def blanked(frames: bytes, count: int) -> tuple[bytes, int]:
+    """The same frames, of the same length, with zeros for every payload and salt; and how many bytes became zeros.
+
+    Headers, and what is withheld already, stay byte for byte.
+
+    Raises:
+        Unsound: these are not ``count`` frames.
+    """
+    parts: list[bytes] = []
+    size_bytes = found = 0
+    for tag, header, size in _walk(frames):
+        room = _room(tag, size)
+        parts += (_pack(_WITHHELD if tag == _WITHHELD else _BLANK, len(header), room), header, bytes(room))
+        size_bytes += 0 if tag == _BLANK else room
+        found += 1
+    if found != count:
+        raise Unsound(f"{found} frames instead of {count}")
+    return b"".join(parts), size_bytes
+
+
+def large_in(frames: bytes, first_seq: int) -> Iterator[tuple[int, int]]:
+    """``(seq, size_bytes)`` of the payloads that lie in files.
+
+    Raises:
+        Unsound: these are no frames.
+    """
+    for seq, (tag, _, size) in enumerate(_walk(frames), start=first_seq):
+        if tag == _FILE:
+            yield seq, size
+
+
+def _walk(frames: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """Tag, header and size of the payload of each."""
+    position = 0
+    while position + _PREFIX.size <= len(frames):
+        tag, header_size, payload_size = _PREFIX.unpack_from(frames, position)
+        start = position + _PREFIX.size
+        position = start + header_size
+        yield tag, frames[start:position], payload_size
+        position += _room(tag, payload_size)
+    if position != len(frames):
+        raise Unsound("frames do not end where they should")
+
+
+def _room(tag: int, size: int) -> int:
+    """What follows a header."""
+    if tag == _INLINE:
+        return SALT_BYTES + size
+    if tag == _FILE:
+        return SALT_BYTES
+    return size if tag == _BLANK else 0
+
+
 def _decode_frame(frames: bytes, position: int, actor: ActorId, seq: int, load_large: LoadLarge) -> tuple[Event, int]:
     tag, header_size, payload_size = _PREFIX.unpack_from(frames, position)
     position += _PREFIX.size
     header = frames[position : position + header_size]
     position += header_size
-    if tag == _WITHHELD:
-        return decode_event(header, None, None, seq=seq), position
+    if tag in (_WITHHELD, _BLANK):
+        return decode_event(header, None, None, seq=seq), position + _room(tag, payload_size)
     salt = frames[position : position + SALT_BYTES]
     position += SALT_BYTES
     if tag == _FILE:
-        return decode_event(header, salt, load_large(actor, seq, payload_size), seq=seq), position
+        large = load_large(actor, seq, payload_size)
+        return decode_event(header, None if large is None else salt, large, seq=seq), position
     payload = frames[position : position + payload_size]
     return decode_event(header, salt, payload, seq=seq), position + payload_size
 

@@ -6,10 +6,9 @@ from typing import cast
 
 from theater.errors import Damaged
 from theater.model.event import EMPTY, Head
-from theater.model.ids import ActorId, Digest
+from theater.model.ids import ActorId
 from theater.store.connections import Readers, Row
-from theater.store.frames import decode_frames
-from theater.store.large_payloads import LargePayloads
+from theater.store.segments import Segments
 
 _COLUMNS = "SELECT first_index, actor, first_seq, count, last_hash, frames FROM segments JOIN chains USING (ref)"
 _TAIL = f"{_COLUMNS} ORDER BY first_index DESC"  # the first page of it
@@ -19,8 +18,8 @@ _FROM = f"{_COLUMNS} WHERE first_index >= ? ORDER BY first_index"
 class _Check:
     """Takes segments in the order of the index and knows what each must follow."""
 
-    def __init__(self, payloads: LargePayloads, *, is_whole: bool) -> None:
-        self._payloads = payloads
+    def __init__(self, segments: Segments, *, is_whole: bool) -> None:
+        self._segments = segments
         self._is_whole = is_whole
         self._heads: dict[ActorId, Head] = {}
         self.index: int | None = 0 if is_whole else None
@@ -32,14 +31,7 @@ class _Check:
         if self.index is not None and first_index != self.index:
             raise Damaged(f"the events from index {self.index} to {first_index} are missing", index=self.index)
         self.index = first_index + count
-        events = decode_frames(
-            frames,
-            actor=actor,
-            first_seq=first_seq,
-            count=count,
-            last_hash=Digest(last_hash.hex()),
-            load_large=self._payloads.read,
-        )
+        events = self._segments.events(actor, first_seq, count, last_hash, frames)
         head = self._heads.get(actor, EMPTY if self._is_whole or first_seq == 0 else None)
         if head is not None and (first_seq != head.seq + 1 or events[0].header.prev != head.hash):
             raise Damaged(
@@ -48,18 +40,18 @@ class _Check:
         self._heads[actor] = Head(events[-1].header.seq, events[-1].hash)
 
 
-def check_tail(readers: Readers, payloads: LargePayloads) -> None:
+def check_tail(readers: Readers, segments: Segments) -> None:
     """Look at the last segments.
 
     Raises:
         Damaged: one is not what was written.
     """
-    check = _Check(payloads, is_whole=False)
+    check = _Check(segments, is_whole=False)
     for row in reversed(readers.page(_TAIL, ())):
         check.feed(row)
 
 
-def check_all(readers: Readers, payloads: LargePayloads) -> int:
+def check_all(readers: Readers, segments: Segments) -> int:
     """Look at everything; the number of events.
 
     Raises:
@@ -69,7 +61,7 @@ def check_all(readers: Readers, payloads: LargePayloads) -> int:
         (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if verdict != "ok":
         raise Damaged(f"the database is damaged: {verdict}")
-    check = _Check(payloads, is_whole=True)
+    check = _Check(segments, is_whole=True)
     while True:
         rows = readers.page(_FROM, (check.index,))
         for row in rows:

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from theater.errors import StoreError
 from theater.model.event import EMPTY, Event, Head
 from theater.model.ids import ID_PREFIX_MIN, ActorId, Digest
-from theater.model.ports import LIVING, ActorRecord, Append, AppendDone, Appended, Entry, NodeFacts, Space
+from theater.model.ports import (
+    LIVING,
+    ActorRecord,
+    Append,
+    AppendDone,
+    Appended,
+    Entry,
+    Kept,
+    NodeFacts,
+    Observer,
+    Space,
+    Swept,
+)
 from theater.store.batches import require_well_made
 from theater.store.committer import Committer
 from theater.store.content import FileBlobStore
-from theater.store.refusals import missing_entry, missing_holder, name_taken, other_head
+from theater.store.refusals import missing_entry, missing_holder, name_taken, other_head, removed
 from theater.store.undo import Undo
+
+_FRAME_BYTES = 9  # what the other store adds to a header, so that sizes are the same
+_ENDLESS = 2**62
 
 _Shelves = dict[tuple[Space, str], tuple[int, Entry]]  # what one actor holds, each with its position
 
@@ -30,6 +45,7 @@ class MemoryEventStore:
         self._all: list[Event] = []
         self._records: dict[ActorId, ActorRecord] = {}
         self._attempts: dict[ActorId, int] = {}
+        self._removed: dict[ActorId, int] = {}  # the seq of the first event that keeps its payload
         self._entries: dict[ActorId, _Shelves] = {}
         self._next_position = 0
         self._undo = Undo()
@@ -48,6 +64,10 @@ class MemoryEventStore:
     def head(self, actor: ActorId) -> Head:
         with self._lock:
             return self._head(actor)
+
+    def heads(self, actors: Sequence[ActorId]) -> dict[ActorId, Head]:
+        with self._lock:
+            return {actor: self._head(actor) for actor in actors if actor in self._chains}
 
     def events(self, actor: ActorId, *, start: int = 0, stop: int | None = None) -> Iterator[Event]:
         with self._lock:
@@ -70,7 +90,7 @@ class MemoryEventStore:
 
     def records(self) -> list[ActorRecord]:
         with self._lock:
-            return list(self._records.values())
+            return [self._records[actor] for actor in self._chains if actor in self._records]
 
     def find(self, text: str) -> list[ActorRecord]:
         records = self.records()
@@ -107,6 +127,24 @@ class MemoryEventStore:
         with self._lock:
             return len(self._all)
 
+    def observe(self, observer: Observer) -> None:
+        self._committer.observe(observer)
+
+    def size_bytes(self, actor: ActorId) -> int:
+        with self._lock:
+            events = list(self._chains.get(actor, ()))
+        return sum(_FRAME_BYTES + len(event.header_bytes) + _size_of(event) for event in events)
+
+    def free_bytes(self) -> int:
+        return _ENDLESS
+
+    def wipe(self) -> int:
+        return self._committer.take_turn(self._wipe)
+
+    def sweep(self) -> Swept:
+        """Nothing is left behind: what ends with the process cannot be."""
+        return Swept()
+
     def close(self) -> None:
         self._committer.close()
 
@@ -141,6 +179,8 @@ class MemoryEventStore:
         if part.expected is None:
             return None
         head = self._head(actor)
+        if actor in self._removed:
+            return removed(actor, head)
         if head != part.expected:
             return other_head(actor, head, part.expected)
         if record is not None:
@@ -155,6 +195,10 @@ class MemoryEventStore:
             self._undo.put(self._chains, actor, [])
         self._chains[actor] += part.events
         self._all += part.events
+        if part.erases:
+            self._undo.put(self._removed, actor, head.seq + 1)
+            self._undo.pop_if_there(self._records, actor)
+            self._undo.put(self._attempts, actor, 0)
         return None
 
     def _change_entries(self, part: Append) -> StoreError | None:
@@ -170,6 +214,8 @@ class MemoryEventStore:
         for put in part.puts:
             if self._head(put.actor) == EMPTY:
                 return missing_holder(put)
+            if put.actor in self._removed:
+                continue  # it was on its way when its holder was removed
             held = self._entries.setdefault(put.actor, {})
             place = put.space, put.key
             found = held.get(place)
@@ -177,7 +223,21 @@ class MemoryEventStore:
                 position = self._next_position if found is None else found[0]
                 self._undo.put(held, place, (position, Entry(put.actor, put.space, put.key, put.value)))
                 self._next_position += 1
+        if part.erases:
+            self._undo.pop_if_there(self._entries, part.actor)
         return None
+
+    def _wipe(self) -> int:
+        size_bytes = 0
+        with self._lock:
+            for actor in self._removed:
+                events = self._chains[actor]
+                for seq in range(self._removed[actor]):
+                    size_bytes += _size_of(events[seq])
+                    events[seq] = _withheld(events[seq])
+            if size_bytes:
+                self._all = [self._chains[event.header.actor][event.header.seq] for event in self._all]
+        return size_bytes
 
     def _size(self, actor: ActorId, space: Space) -> int:
         return sum(kind == space for kind, _ in self._entries.get(actor, {}))
@@ -185,6 +245,14 @@ class MemoryEventStore:
     def _head(self, actor: ActorId) -> Head:
         chain = self._chains.get(actor)
         return Head(chain[-1].header.seq, chain[-1].hash) if chain else EMPTY
+
+
+def _size_of(event: Event) -> int:
+    return 0 if event.salt is None or event.payload is None else len(event.salt) + len(event.payload)
+
+
+def _withheld(event: Event) -> Event:
+    return Event(event.header, event.header_bytes, event.hash, None, None)
 
 
 class MemoryBlobStore:
@@ -202,6 +270,16 @@ class MemoryBlobStore:
 
     def has(self, digest: Digest) -> bool:
         return self._blobs.has(digest)
+
+    def kept(self) -> Iterator[Kept]:
+        return self._blobs.kept()
+
+    def remove(self, digest: Digest, *, put_before_us: int | None = None) -> bool:
+        return self._blobs.remove(digest, put_before_us=put_before_us)
+
+    def sweep(self) -> Swept:
+        """Nothing is left behind: what ends with the process cannot be."""
+        return Swept()
 
     def close(self) -> None:
         """Remove the folder."""

@@ -59,12 +59,26 @@ CREATE TABLE entries (
 ) STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_TABLES, _ENTRIES)
+# `erasure`: 0 whole, 1 removed, 2 removed and wiped; of a removed chain the events before `kept_from` lose their
+# payloads. `chain_bytes`: what the chain takes up to and with this segment, so that its size is one look-up; 0 in
+# segments of older stores, where nobody has counted yet.
+_REMOVAL = """
+ALTER TABLE records ADD COLUMN restarts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE chains ADD COLUMN erasure INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE chains ADD COLUMN kept_from INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE segments ADD COLUMN chain_bytes INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX chains_to_wipe ON chains (ref) WHERE erasure = 1;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_TABLES, _ENTRIES, _REMOVAL)
 """Number ``n`` (from 1) takes a store of version ``n - 1`` to version ``n``."""
 
 
 ENTRIES_SINCE = 2
 """The version that brought the entries: a store that is only read may be older."""
+
+REMOVAL_SINCE = 3
+"""The version that brought removal, restarts and sizes. Before, nothing was removed and no restart counted."""
 
 
 def migrate(connection: sqlite3.Connection, migrations: tuple[str, ...] = MIGRATIONS) -> None:

@@ -13,18 +13,20 @@ from theater.model.ports import LIVING, ActorRecord, Append, Appended
 from theater.store.chain_table import Chain, ChainTable
 from theater.store.entries import EntryPlan, EntryTable
 from theater.store.frames import encode_frames
-from theater.store.refusals import missing_entry, missing_holder, name_taken, other_head
+from theater.store.refusals import missing_entry, missing_holder, name_taken, other_head, removed
 from theater.store.undo import Undo
 
 _INSERT_CHAIN = "INSERT INTO chains (ref, actor) VALUES (?, ?)"
 _SET_ATTEMPT = "UPDATE chains SET attempt = ? WHERE ref = ?"
 _UPSERT_RECORD = """
-INSERT INTO records (ref, name, status, parent, created_us, program, has_hidden_state, engine)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO records (ref, name, status, parent, created_us, program, has_hidden_state, engine, restarts)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (ref) DO UPDATE SET name = excluded.name, status = excluded.status, parent = excluded.parent,
     created_us = excluded.created_us, program = excluded.program, has_hidden_state = excluded.has_hidden_state,
-    engine = excluded.engine
+    engine = excluded.engine, restarts = excluded.restarts
 """
+_DELETE_RECORD = "DELETE FROM records WHERE ref = ?"
+_MARK_REMOVED = "UPDATE chains SET erasure = 1, kept_from = ?, attempt = 0 WHERE ref = ?"
 
 
 class Plan:
@@ -76,7 +78,7 @@ class Plan:
         refusal = self._extend_chain(batch)
         for birth in batch.births:
             refusal = refusal or self._extend_chain(birth)
-        if refusal is None and (batch.drops or batch.puts or batch.requires):
+        if refusal is None and (batch.drops or batch.puts or batch.requires or batch.erases):
             refusal = self._change_entries(batch)
         for birth in batch.births:
             refusal = refusal or self._change_entries(birth)
@@ -88,6 +90,8 @@ class Plan:
             return None
         chain = self._chain(actor)
         head = EMPTY if chain is None else chain.head
+        if chain is not None and chain.is_removed:
+            return removed(actor, head)
         if head != part.expected:
             return other_head(actor, head, part.expected)
         if record is not None:
@@ -95,22 +99,28 @@ class Plan:
             if refusal is not None:
                 return refusal
         if chain is None:
-            ref = self.next_ref
+            ref, size_bytes = self.next_ref, 0
             self.next_ref += 1
             self.statements.append((_INSERT_CHAIN, (ref, actor)))
         else:
-            ref = chain.ref
+            ref, size_bytes = chain.ref, chain.size_bytes
         if record is not None:
             self.statements.append((_UPSERT_RECORD, _record_row(ref, record)))
         if part.attempt is not None:
             self.statements.append((_SET_ATTEMPT, (part.attempt, ref)))
+        if part.erases:
+            self.statements += ((_DELETE_RECORD, (ref,)), (_MARK_REMOVED, (head.seq + 1, ref)))
+            self._undo.put(self._named, actor, None)
         if events:
-            last = events[-1]
+            last, count = events[-1], len(self.payloads)
             frames = encode_frames(events, self.payloads)
-            self.rows += (self.index, ref, head.seq + 1, len(events), bytes.fromhex(last.hash), frames)
+            size_bytes += len(frames)
+            for large in self.payloads[count:]:
+                size_bytes += large.header.size_bytes
+            self.rows += (self.index, ref, head.seq + 1, len(events), bytes.fromhex(last.hash), frames, size_bytes)
             self.index += len(events)
             head = Head(last.header.seq, last.hash)
-        self._undo.put(self.chains, actor, Chain(ref, head))
+        self._undo.put(self.chains, actor, Chain(ref, head, size_bytes, part.erases))
         return None
 
     def _claim_name(self, actor: ActorId, record: ActorRecord) -> StoreError | None:
@@ -142,7 +152,13 @@ class Plan:
             chain = self._chain(put.actor)
             if chain is None or chain.head == EMPTY:
                 return missing_holder(put)
+            if chain.is_removed:
+                continue  # it was on its way when its holder was removed
             entries.put(chain.ref, put)
+        if part.erases:
+            chain = self._chain(part.actor)
+            assert chain is not None
+            entries.drop_all(chain.ref)
         return None
 
     def _chain(self, actor: ActorId) -> Chain | None:
@@ -159,4 +175,5 @@ def _record_row(ref: int, record: ActorRecord) -> tuple[object, ...]:
         record.program,
         record.has_hidden_state,
         record.engine,
+        record.restarts,
     )

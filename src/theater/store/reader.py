@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from theater.errors import Damaged
 from theater.model.event import EMPTY, Event, Head
 from theater.model.ids import ActorId, Digest
 from theater.store.connections import Readers, Row
-from theater.store.frames import decode_frames
-from theater.store.large_payloads import LargePayloads
+from theater.store.segments import Segments
 
 _REF = "SELECT ref FROM chains WHERE actor = ?"
 _HEAD = """
 SELECT first_seq + count - 1, last_hash FROM segments WHERE ref = ? ORDER BY first_seq DESC LIMIT 1
+"""
+_HEADS = """
+SELECT chains.actor, first_seq + count - 1, last_hash FROM json_each(?)
+JOIN chains ON chains.actor = json_each.value
+JOIN segments ON segments.ref = chains.ref
+    AND first_seq = (SELECT max(first_seq) FROM segments AS own WHERE own.ref = chains.ref)
 """
 _FORWARD = """
 SELECT first_seq, count, last_hash, frames FROM segments
@@ -36,14 +42,20 @@ _SIZE = "SELECT first_index + count FROM segments ORDER BY first_index DESC LIMI
 class ChainReader:
     """Durable events, checked as they are read. Any thread may use it."""
 
-    def __init__(self, readers: Readers, payloads: LargePayloads) -> None:
+    def __init__(self, readers: Readers, segments: Segments) -> None:
         self._readers = readers
-        self._payloads = payloads
+        self._segments = segments
 
     def head(self, actor: ActorId) -> Head:
         """The last event of a chain."""
         ref = self._ref(actor)
         return EMPTY if ref is None else self._head(ref)
+
+    def heads(self, actors: Sequence[ActorId]) -> dict[ActorId, Head]:
+        """The last events of those chains, of which there are any."""
+        with self._readers.lend() as connection:
+            rows = connection.execute(_HEADS, (json.dumps(actors),)).fetchall()
+        return {ActorId(actor): Head(seq, Digest(last.hex())) for actor, seq, last in rows}
 
     def size_events(self) -> int:
         """One more than the last node-wide index."""
@@ -118,19 +130,7 @@ class ChainReader:
                 raise Damaged(f"the event with index {position} is missing", index=position)
 
     def _segment(self, actor: ActorId, row: Row) -> list[Event]:
-        first_seq, count, last_hash, frames = row[-4:]
-        assert isinstance(first_seq, int)
-        assert isinstance(count, int)
-        assert isinstance(last_hash, bytes)
-        assert isinstance(frames, bytes)
-        return decode_frames(
-            frames,
-            actor=actor,
-            first_seq=first_seq,
-            count=count,
-            last_hash=Digest(last_hash.hex()),
-            load_large=self._payloads.read,
-        )
+        return self._segments.events(actor, *row[-4:])
 
     def _ref(self, actor: ActorId) -> int | None:
         found = self._one(_REF, (actor,))

@@ -15,6 +15,13 @@ def other_head(actor: ActorId, head: Head, expected: Head) -> HeadConflict:
     )
 
 
+def removed(actor: ActorId, head: Head) -> HeadConflict:
+    """The actor was removed, and its chain ended with that."""
+    return HeadConflict(
+        f"{actor} was removed: its chain ended with event {head.seq}", actor=actor, head=head, removed=True
+    )
+
+
 def name_taken(name: str, holder: ActorId) -> StoreError:
     """Another living actor has the name."""
     return StoreError(f"an actor named '{name}' is alive already", name_taken=name, by=holder)

@@ -9,13 +9,13 @@ event is hashed when it is read). Why it is built like this: docs/design/0004-ch
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
 from theater.errors import Damaged
 from theater.model.event import Event, Head
 from theater.model.ids import ActorId
-from theater.model.ports import ActorRecord, Append, AppendDone, Durability, Entry, NodeFacts, Space
+from theater.model.ports import ActorRecord, Append, AppendDone, Durability, Entry, NodeFacts, Observer, Space, Swept
 from theater.store.actor_index import ActorIndex
 from theater.store.batches import require_well_made
 from theater.store.committer import Committer
@@ -26,9 +26,13 @@ from theater.store.faults import Fault, no_fault
 from theater.store.files import PRIVATE_FILE
 from theater.store.integrity import check_all, check_tail
 from theater.store.large_payloads import LargePayloads
+from theater.store.leftovers import Leftovers
 from theater.store.migrations import migrate, require_known, version_of
 from theater.store.node_key import load_or_make_node_key, public_hex
 from theater.store.reader import ChainReader
+from theater.store.room import Room
+from theater.store.segments import Segments
+from theater.store.wiping import Wiper
 from theater.store.writer import Writer
 
 _SET_NODE = "INSERT INTO node (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
@@ -46,8 +50,12 @@ class SqliteEventStore:
         self._actors = ActorIndex(self._readers)
         self._entries = EntryIndex(self._readers)
         self._payloads = LargePayloads(data_dir.payloads)
-        self._chains = ChainReader(self._readers, self._payloads)
+        self._segments = Segments(self._readers, self._payloads)
+        self._chains = ChainReader(self._readers, self._segments)
+        self._room = Room(self._readers, self._payloads, data_dir.root)
         self._connection = writer[0] if writer else None
+        self._writer = writer[1] if writer else None
+        self._wiper = Wiper(self._payloads, facts.durability, fault)
         # with "power" a write waits for the disk, and whoever flushes should not
         self._committer = Committer(writer[1].commit, inline=facts.durability == "process") if writer else None
         self._is_closed = False
@@ -80,7 +88,7 @@ class SqliteEventStore:
         except (sqlite3.Error, OSError) as error:
             raise translated(error, "opened") from error
         try:
-            check_tail(store._readers, store._payloads)
+            check_tail(store._readers, store._segments)
         except BaseException:
             store._abandon()
             raise
@@ -104,6 +112,9 @@ class SqliteEventStore:
 
     def head(self, actor: ActorId) -> Head:
         return self._chains.head(actor)
+
+    def heads(self, actors: Sequence[ActorId]) -> dict[ActorId, Head]:
+        return self._chains.heads(actors)
 
     def events(self, actor: ActorId, *, start: int = 0, stop: int | None = None) -> Iterator[Event]:
         return self._chains.events(actor, start=start, stop=stop)
@@ -141,6 +152,29 @@ class SqliteEventStore:
     def size_events(self) -> int:
         return self._chains.size_events()
 
+    def observe(self, observer: Observer) -> None:
+        if self._committer is not None:  # else nothing is ever written
+            self._committer.observe(observer)
+
+    def size_bytes(self, actor: ActorId) -> int:
+        return self._room.size_bytes(actor)
+
+    def free_bytes(self) -> int:
+        return self._room.free_bytes()
+
+    def wipe(self) -> int:
+        """See ``Wiper``. Not from a callback of ``append``."""
+        committer, writer = self._require_writer()
+        try:
+            return self._wiper.wipe(lambda change: committer.take_turn(lambda: writer.change(change)))
+        except OSError as error:  # a file that cannot be removed: nothing that was written is lost by that
+            raise translated(error, "written to") from error
+
+    def sweep(self) -> Swept:
+        """Remove files that a death left behind. Not from a callback of ``append``."""
+        committer, _ = self._require_writer()
+        return Leftovers(self._payloads.folder, self._readers, committer.take_turn).sweep()
+
     def check(self) -> int:
         """Look at everything: the database's own structure, every event, every link, the whole index.
 
@@ -149,7 +183,7 @@ class SqliteEventStore:
         Raises:
             Damaged: names the first event that is not what was written.
         """
-        return check_all(self._readers, self._payloads)
+        return check_all(self._readers, self._segments)
 
     def close(self) -> None:
         if self._is_closed:
@@ -167,6 +201,11 @@ class SqliteEventStore:
                 raise translated(error, "closed") from error
             finally:
                 self._connection.close()
+
+    def _require_writer(self) -> tuple[Committer, Writer]:
+        if self._committer is None or self._writer is None:
+            raise Damaged("the store was opened for reading only")
+        return self._committer, self._writer
 
     def _abandon(self) -> None:
         """Let go of everything and leave the store marked as it is."""

@@ -35,6 +35,11 @@ class Undo:
         """Remove ``key``, which is there."""
         self._steps.append((mapping, key, mapping.pop(key)))  # type: ignore[arg-type]  # see `roll_back`
 
+    def pop_if_there(self, mapping: dict[_K, _V], key: _K) -> None:
+        """Remove ``key`` if it is there."""
+        if key in mapping:
+            self.pop(mapping, key)
+
     def roll_back(self) -> None:
         """Make the dicts what they were at ``begin``, but for their order."""
         # A dict takes back only what it gave, whatever its types are.

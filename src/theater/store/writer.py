@@ -11,6 +11,8 @@ them all, and leaves nothing.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
+from typing import TypeVar
 
 from theater.errors import Damaged, DiskFull, StoreError
 from theater.model.ports import Append, Appended
@@ -21,11 +23,13 @@ from theater.store.faults import Fault
 from theater.store.large_payloads import LargePayloads
 from theater.store.plan import Plan
 
+_T = TypeVar("_T")
+
 _ROWS_MAX = 64
 
-_INSERT = "INSERT INTO segments (first_index, ref, first_seq, count, last_hash, frames) VALUES "
-_INSERTS = tuple(_INSERT + ", ".join(["(?, ?, ?, ?, ?, ?)"] * rows) for rows in range(_ROWS_MAX + 1))
-_COLUMNS = 6
+_INSERT = "INSERT INTO segments (first_index, ref, first_seq, count, last_hash, frames, chain_bytes) VALUES "
+_INSERTS = tuple(_INSERT + ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * rows) for rows in range(_ROWS_MAX + 1))
+_COLUMNS = 7
 
 
 class Writer:
@@ -38,7 +42,7 @@ class Writer:
         self._payloads = payloads
         self._synced_payloads = synced_payloads
         self._fault = fault
-        self._chains = ChainTable(connection)
+        self._chains = ChainTable(connection, payloads)
         self._entries = EntryTable(connection)
         self._failure: Damaged | None = None
         self._index, self._next_ref = self._ends()
@@ -66,6 +70,21 @@ class Writer:
         self._entries.learn(plan.entries)
         self._fault("after-commit")
         return results
+
+    def change(self, change: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Let ``change`` use the connection. It makes its own transaction, of nothing that is remembered here.
+
+        Raises:
+            Damaged: as ``commit`` answers, after errors of the disk. And what else ``change`` raises.
+        """
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return change(self._connection)
+        except (sqlite3.Error, OSError) as error:
+            failure = translated(error, "written to")
+            self._forget(failure)
+            raise failure from error
 
     def _write(self, plan: Plan) -> None:
         for event in plan.payloads:

@@ -12,15 +12,29 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from theater.errors import HeadConflict, StoreError
 from theater.model.event import EMPTY, Event, Head
 from theater.model.ids import Digest
-from theater.model.ports import Append, Appended, Entry, EntryKey, EventStore, Space
+from theater.model.ports import Append, Appended, EventStore, Space
 from theater.testing.chains import ChainMaker, chain_of
-from theater.testing.store_calls import WAIT_S, append, append_chain, append_together, record_of
+from theater.testing.removal_suite import REMOVAL_CASES
+from theater.testing.store_calls import (
+    WAIT_S,
+    all_of,
+    append,
+    append_chain,
+    append_together,
+    begun,
+    drop,
+    first_of,
+    kinds,
+    only,
+    put,
+    record_of,
+)
 
 Case = Callable[[EventStore], None]
 
@@ -89,6 +103,9 @@ def the_index_over_all_events_has_no_gaps(store: EventStore) -> None:
         conflict = append(store, makers[0].actor, EMPTY)
         assert isinstance(conflict, HeadConflict)
 
+    actors = [maker.actor for maker in makers]
+    assert store.heads([*actors, ChainMaker(99).actor]) == {maker.actor: maker.head for maker in makers}
+    assert store.heads([]) == {}
     total = sum(len(maker.events) for maker in makers)
     everything = list(store.events_by_index(start=0, limit=total + 5))
     assert store.size_events() == total
@@ -243,43 +260,6 @@ def closing_finishes_what_was_appended(store: EventStore) -> None:
 
     store.append(Append(makers[0].actor, makers[0].head, ()), heard.append)
     assert isinstance(heard[-1], StoreError)
-
-
-def put(maker: ChainMaker, key: str, value: bytes = b"", space: Space = "mailbox", *, once: bool = False) -> Entry:
-    return Entry(maker.actor, space, key, value, once)
-
-
-def drop(maker: ChainMaker, key: str, space: Space = "mailbox", *, required: bool = True) -> EntryKey:
-    return EntryKey(maker.actor, space, key, required)
-
-
-def only(maker: ChainMaker, *changes: Entry | EntryKey) -> Append:
-    puts = tuple(change for change in changes if isinstance(change, Entry))
-    drops = tuple(change for change in changes if isinstance(change, EntryKey))
-    return Append(maker.actor, None, (), puts=puts, drops=drops)
-
-
-def first_of(maker: ChainMaker, name: str | None = None, *, births: tuple[Append, ...] = ()) -> Append:
-    """A batch that begins a chain with all of its events."""
-    record = record_of(maker.actor, name) if name else None
-    return Append(maker.actor, EMPTY, tuple(maker.events), record=record, births=births)
-
-
-def begun(store: EventStore, count: int) -> list[ChainMaker]:
-    """Chains that are in the store."""
-    makers = [chain_of(0, number=number) for number in range(count)]
-    assert all(isinstance(result, Appended) for result in append_together(store, *map(first_of, makers)))
-    return makers
-
-
-def all_of(store: EventStore, *makers: ChainMaker) -> object:
-    """All that a refusal may not change."""
-    actors = [(store.head(maker.actor), store.attempt(maker.actor), store.entries(maker.actor)) for maker in makers]
-    return list(store.events_by_index(start=0, limit=1000)), store.records(), actors
-
-
-def kinds(results: Sequence[object]) -> list[type]:
-    return [type(result) for result in results]
 
 
 def entries_keep_the_order_in_which_they_were_first_put(store: EventStore) -> None:
@@ -464,4 +444,5 @@ CASES: tuple[Case, ...] = (
     births_are_written_with_their_parent,
     a_refused_birth_refuses_its_parent,
     holders_are_counted_oldest_first,
+    *REMOVAL_CASES,
 )

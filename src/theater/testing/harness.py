@@ -48,7 +48,8 @@ class Harness:
     """One runtime with a ``MockClock`` and a ``SeededEntropy``. Belongs to the thread that entered it.
 
     ``data_dir`` and ``cache`` (of compiled code) may be given to outlive it; whoever tests many components gives all
-    harnesses one ``cache``. The environment is empty unless given.
+    harnesses one ``cache``. The environment is empty unless given. No room is kept free unless a
+    test says so.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Harness:
         workers: int | None = None,
         durability: Durability | None = None,
         fault: Fault = no_fault,
+        reserve_bytes: int = 0,
     ) -> None:
         self.clock = MockClock()
         self._folder = None if data_dir else tempfile.TemporaryDirectory(prefix="theater-test-")
@@ -75,6 +77,7 @@ class Harness:
             purpose="test",
             cache=cache,
             fault=fault,
+            reserve_bytes=reserve_bytes,
         )
 
     def __enter__(self) -> Self:

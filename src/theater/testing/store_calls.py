@@ -1,4 +1,4 @@
-"""Calls on an event store that wait for what becomes of them, as the suite for event stores makes them."""
+"""Batches, and calls on an event store that wait for what becomes of them, as the suite for event stores makes them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from theater.errors import StoreError
 from theater.model.event import EMPTY, Event, Head
 from theater.model.ids import ActorId, Digest
-from theater.model.ports import ActorRecord, Append, Appended, EventStore, Status
-from theater.testing.chains import ChainMaker
+from theater.model.ports import ActorRecord, Append, Appended, Entry, EntryKey, EventStore, Space, Status
+from theater.testing.chains import ChainMaker, chain_of
 
 WAIT_S = 30.0
 
@@ -63,3 +63,44 @@ def record_of(actor: ActorId, name: str = "counter", status: Status = "running",
     return ActorRecord(
         actor, name, status, None, created_us, Digest("ab" * 32), has_hidden_state=created_us % 2 == 0, engine="e"
     )
+
+
+def put(maker: ChainMaker, key: str, value: bytes = b"", space: Space = "mailbox", *, once: bool = False) -> Entry:
+    """Something to be held by an actor."""
+    return Entry(maker.actor, space, key, value, once)
+
+
+def drop(maker: ChainMaker, key: str, space: Space = "mailbox", *, required: bool = True) -> EntryKey:
+    """Something to be dropped, or looked for."""
+    return EntryKey(maker.actor, space, key, required)
+
+
+def only(maker: ChainMaker, *changes: Entry | EntryKey) -> Append:
+    """A batch of entries alone."""
+    puts = tuple(change for change in changes if isinstance(change, Entry))
+    drops = tuple(change for change in changes if isinstance(change, EntryKey))
+    return Append(maker.actor, None, (), puts=puts, drops=drops)
+
+
+def first_of(maker: ChainMaker, name: str | None = None, *, births: tuple[Append, ...] = ()) -> Append:
+    """A batch that begins a chain with all of its events."""
+    record = record_of(maker.actor, name) if name else None
+    return Append(maker.actor, EMPTY, tuple(maker.events), record=record, births=births)
+
+
+def begun(store: EventStore, count: int) -> list[ChainMaker]:
+    """Chains that are in the store."""
+    makers = [chain_of(0, number=number) for number in range(count)]
+    assert all(isinstance(result, Appended) for result in append_together(store, *map(first_of, makers)))
+    return makers
+
+
+def all_of(store: EventStore, *makers: ChainMaker) -> object:
+    """All that a refusal may not change."""
+    actors = [(store.head(maker.actor), store.attempt(maker.actor), store.entries(maker.actor)) for maker in makers]
+    return list(store.events_by_index(start=0, limit=1000)), store.records(), actors
+
+
+def kinds(results: Sequence[object]) -> list[type]:
+    """What became of each batch."""
+    return [type(result) for result in results]

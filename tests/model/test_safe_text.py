@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from theater.cli.safe import safe, safe_json
+from theater.model.safe_text import safe, safe_json
 
 RISKY = [
     *map(chr, range(0x20)),

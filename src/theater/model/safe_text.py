@@ -1,4 +1,4 @@
-"""The one way in which a text that is not ours gets onto a terminal or into a document.
+"""The one way in which a text that is not ours gets onto a terminal, into a document or into a log.
 
 Guests, chains, bundles and manifests are written by people whom nobody trusts. A control character in their text could
 move the cursor, set the title or answer for the user; a bidi control could show one thing and mean another. Each of

@@ -1,0 +1,55 @@
+"""An answer for where no request can be handed on: bytes for a connection that is closed behind them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+from theater.errors import BadRequest, Busy, TheaterError
+from theater.server.problem import MEDIA, headers_of, problem_bytes, problem_of
+from theater.server.trace import new_request_id
+
+MALFORMED: Final = "the request is not HTTP/1.1 as RFC 9112 has it"
+
+
+def bad_request(message: str = MALFORMED) -> BadRequest:
+    """What a request is answered with that nobody can read."""
+    return BadRequest(message)
+
+
+def head_too_large(what: str) -> BadRequest:
+    """What a head with too many or too long headers is answered with."""
+    return BadRequest(f"{what}: send less", code="headers-too-large", status=431)
+
+
+def target_too_long(max_bytes: int) -> BadRequest:
+    """What a request is answered with whose target is too long."""
+    return BadRequest(f"the target is too long: {max_bytes} bytes are allowed", code="uri-too-long", status=414)
+
+
+def head_too_slow() -> BadRequest:
+    """What a connection is answered with that began a request and did not go on."""
+    return BadRequest("the head of the request did not arrive in time", code="too-slow", status=408)
+
+
+def too_many_connections(most: int) -> Busy:
+    """What a connection is answered with that is one too many."""
+    return Busy(f"there are {most} connections, as many as may be: try again when some are closed")
+
+
+def refusal(error: TheaterError) -> bytes:
+    """The whole answer, head and all."""
+    problem = problem_of(error, new_request_id())
+    body = problem_bytes(problem)
+    headers = {
+        "content-type": MEDIA,
+        "content-length": str(len(body)),
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+        "x-request-id": problem.request_id,
+        "connection": "close",
+        **headers_of(error, problem.status),
+    }
+    lines = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
