@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from tests.crash.driver import Client
+from tests.crash.ledger import Verdict
 from tests.runtime.stage import Workshop
 from tests.runtime.troupe import text_of
 
@@ -56,14 +57,29 @@ def killed(folder: Path, *, kills: int, seed: int) -> dict[str, object]:
         "out of order": len(verdict.out_of_order),
         "unsound or not running": len(verdict.faulty),
         "unknown tokens": len(verdict.strays),
+        "with a key": len(client.keys.orders),
+        "the same answer again": client.keys.repeated,
+        "answered in two ways": len(verdict.unlike),
+        "removed": len(client.removed),
         "excused": verdict.excused,
         "crashes": verdict.crashes,
         "events": verdict.events,
         "steps run again and compared": verdict.steps,
         "seconds": round(time.monotonic() - began, 1),
         "good": verdict.is_good,
-        "shown": [*verdict.lost, *verdict.twice, *verdict.out_of_order, *verdict.strays, *verdict.faulty][:SHOWN_MAX],
+        "shown": _shown(verdict)[:SHOWN_MAX],
     }
+
+
+def _shown(verdict: Verdict) -> list[str]:
+    return [
+        *verdict.lost,
+        *verdict.twice,
+        *verdict.out_of_order,
+        *verdict.strays,
+        *verdict.faulty,
+        *verdict.unlike,
+    ]
 
 
 if __name__ == "__main__":

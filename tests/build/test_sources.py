@@ -19,7 +19,7 @@ def plant(folder: Path, *names: str) -> None:
 def test_the_program_is_read_and_what_surrounds_it_is_not(tmp_path: Path) -> None:
     plant(tmp_path, "actor.py", "parts/__init__.py", "parts/words.txt")
     plant(tmp_path, "build/a.wasm", "tests/test_a.py", ".git/config", ".hidden", "__pycache__/a.pyc", "venv/pyvenv.cfg")
-    plant(tmp_path, "venv/lib/x.py", "a.pyc")
+    plant(tmp_path, "venv/lib/x.py", "a.pyc", "a.theater")
 
     assert list(read_sources(tmp_path)) == ["actor.py", "parts/__init__.py", "parts/words.txt"]
 

@@ -75,6 +75,9 @@ class FakeClient:
         self.grants: dict[str, dict[str, object]] = {}
         self.blobs: dict[str, bytes] = {}
         self.orders: list[wire.StartOrder] = []
+        self.forks: list[wire.ForkOrder] = []
+        self.allowances: list[str | None] = []
+        self.manifest: str | None = ""
         self.reply: msgspec.Raw | None = msgspec.Raw(b'{"count":1}')
         self.has_reply = True
         self.heard: list[wire.ChannelMessages] = []
@@ -92,12 +95,14 @@ class FakeClient:
         pass
 
     def actor(self, id: str) -> wire.ActorDetail:
-        return detail(self._row("actor", id), grants=self.grants)
+        found = detail(self._row("actor", id), grants=self.grants)
+        return msgspec.structs.replace(found, manifest=self.manifest)
 
     def stop(self, id: str, *, now: bool = False) -> wire.ActorRow:
         return self._row("stop", id, now, status="stopped")
 
-    def restart(self, id: str, *, from_init: bool = False) -> wire.ActorRow:
+    def restart(self, id: str, *, from_init: bool = False, allowance: str | None = None) -> wire.ActorRow:
+        self.allowances.append(allowance)
         return self._row("restart", id, from_init)
 
     def pause(self, id: str) -> wire.ActorRow:
@@ -108,6 +113,10 @@ class FakeClient:
 
     def upgrade(self, id: str, digest: str) -> wire.ActorRow:
         return self._row("upgrade", id, digest)
+
+    def fork(self, id: str, order: wire.ForkOrder) -> wire.Started:
+        self.forks.append(order)
+        return wire.Started(actor=self._row("fork", id), grants=self.grants, role="actor")
 
     def remove(self, id: str, *, tree: bool = False) -> wire.Removed:
         return wire.Removed(removed=[self._row("remove", id, tree).id])

@@ -284,10 +284,51 @@ def test_a_restart_beyond_the_ceiling_says_what_can_be_done(theater: Theater, cl
     client.errors["restart"] = [Denied("allow it once with --allow environment", asked=BEYOND)]
 
     done = theater("restart", "counter")
+    flagged = theater("restart", "counter", "--allow", "environment")
+
+    assert (done.code, flagged.code) == (1, 1)
+    for text in (*BEYOND, "config.toml", "--allow"):
+        assert text in done.err
+    assert "--allow is for the owner of the server's data directory" in flagged.err
+    assert client.allowances == [None]
+
+
+def test_what_a_restart_is_allowed_is_allowed_by_a_file_of_the_owner(
+    theater: Theater, client: FakeClient, own: DataDir
+) -> None:
+    client.manifest = ASKING
+
+    assert theater("restart", "counter", "--allow", "environment=LANG").code == 0
+
+    (allowance,) = client.allowances
+    assert allowance is not None
+    assert take_allowance(own, allowance, manifest=ASKING) == ("environment=LANG",)
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 1)])
+@pytest.mark.usefixtures("own")
+def test_the_owner_is_asked_about_a_restart_on_a_terminal(
+    theater: Theater, client: FakeClient, monkeypatch: pytest.MonkeyPatch, answer: str, code: int
+) -> None:
+    monkeypatch.setattr("theater.cli.output.Output.is_interactive", property(lambda _: True))
+    client.errors["restart"] = [Denied("the manifest asks for more", asked=BEYOND)]
+
+    done = theater("restart", "counter", stdin=answer.encode())
+
+    assert done.code == code
+    assert done.err.count("[y/N]") == 1
+    assert [allowance is not None for allowance in client.allowances] == ([False, True] if code == 0 else [False])
+
+
+@pytest.mark.usefixtures("own")
+def test_nothing_is_allowed_to_one_whose_manifest_nobody_knows(theater: Theater, client: FakeClient) -> None:
+    client.manifest = None
+
+    done = theater("restart", "counter", "--allow", "environment")
 
     assert done.code == 1
-    for text in (*BEYOND, "config.toml", "theater run --id ID --allow"):
-        assert text in done.err
+    assert "withheld" in done.err
+    assert client.allowances == []
 
 
 # -- upgrade ---------------------------------------------------------------------------------------------------------
@@ -369,6 +410,9 @@ COMMANDS = [
     ("upgrade", "counter", "counter.wasm"),
     ("upgrade", "counter", f"sha256:{EVIL}"),
     ("upgrade", "counter", EVIL),
+    ("fork", "counter", "--at", "4"),
+    ("fork", "counter", "--at", "4", "--component", EVIL),
+    ("fork", EVIL, "--at", "4", "--name", EVIL),
     ("rm", "counter", "--yes"),
     ("start", f"{EVIL}.wasm"),
 ]
@@ -381,7 +425,7 @@ def test_what_a_server_says_is_shown_safely(theater: Theater, client: FakeClient
     looked_at(theater(*arguments))
     if "--id-only" not in arguments:
         looked_at(theater(*arguments, "--json"))
-    for verb in ("start", "stop", "restart", "pause", "resume", "upgrade", "remove"):
+    for verb in ("start", "stop", "restart", "pause", "resume", "upgrade", "fork", "remove"):
         client.errors[verb] = [NotFound(EVIL), Refused(EVIL, actor=EVIL), NameTaken(EVIL), Denied(EVIL, asked=[EVIL])]
     for _ in range(4):
         done = looked_at(theater(*arguments))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Theater
-from theater.cli import inspect_actor
+from theater.cli import inspect_actor, output
 from theater.model.wire import ActorDetail, ActorRow
 
 REFERENCE = (Path(__file__).parents[2] / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
@@ -42,16 +42,27 @@ def test_a_limit_that_was_set_is_marked(theater: Theater, place: Path) -> None:
     (place / "theater.toml").write_text('name = "x"\ncomponent = "counter.wasm"\n[limits]\nmailbox = 7\n')
     theater("run", ".")
 
-    limits = lines_of(theater, "x")["limits"].splitlines()
+    limits = re.split(r"  |\n", lines_of(theater, "x")["limits"])
 
-    assert [line for line in limits if line.endswith("(set)")] == ["mailbox = 7 (set)"]
+    assert [item for item in limits if item.endswith("(set)")] == ["mailbox = 7 (set)"]
     assert len(limits) > 10
+
+
+def test_all_fits_on_a_screen_of_80_columns(theater: Theater, counter: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "PIPE_COLUMNS", 80)
+
+    lines = theater("inspect", counter).out.splitlines()
+
+    assert max(map(len, lines)) <= 80
+    assert len(lines) <= 30
+    assert lines[-1].endswith('handle  reply {"count":5}  state {"count":5}')
 
 
 def test_a_failure_says_why(theater: Theater) -> None:
     theater("run", "moody.wasm", "--request", '"trap"')
 
-    assert lines_of(theater, "moody")["failure"].startswith("crashed (trap) in event 5, 20")
+    assert lines_of(theater, "moody")["failure"].startswith("crashed (trap) in event 5: ")
+    assert "\\u{a}" not in lines_of(theater, "moody")["failure"]
     assert theater("inspect", "moody").out.startswith("moody  crashed\n")
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Theater
+from tests.guests.component import actor
+from theater.cli.output import PIPE_COLUMNS
 from theater.store import DataDir, SqliteEventStore
 
 
@@ -188,3 +190,15 @@ def test_a_data_directory_that_is_a_file_is_an_error(theater: Theater) -> None:
 
     assert done.code == 1
     assert "counter.wasm is not a folder" in done.err
+
+
+@pytest.mark.slow
+def test_a_line_of_an_event_is_cut_as_it_is_shown(theater: Theater, place: Path) -> None:
+    newlines = "\\0a" * 300
+    (place / "evil.wat").write_text(actor(handle=f'(call $refuse @"{newlines}")'))
+    theater("run", "evil.wat", "--request", "1")
+
+    lines = theater("events", "evil").out.splitlines()
+
+    assert max(map(len, lines)) == PIPE_COLUMNS
+    assert r"\u{a}\u{a}" in lines[-1]

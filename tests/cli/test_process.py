@@ -224,6 +224,17 @@ def test_a_full_disk_under_stdout_is_an_error() -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [("version", 0), ("state nobody", 5), ("nope", 2), ("run logger.wasm --request '{\"times\":2}'", 0)],
+)
+def test_a_full_disk_under_stderr_changes_nothing(arguments: str, code: int) -> None:
+    done = in_a_shell(f"theater {arguments} 2>/dev/full")
+
+    assert done.returncode == code
+    assert bool(done.stdout) == (code == 0)
+
+
 def test_with_stdin_closed_there_is_no_message_to_read() -> None:
     done = in_a_shell("theater run counter.wasm --request - <&-")
 

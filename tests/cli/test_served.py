@@ -135,13 +135,18 @@ def test_what_was_allowed_once_was_allowed_once(theater: Theater, place: Path) -
         theater("stop", "counter")
     with RunningServer(place):
         restarted = theater("restart", "counter")
+        allowed = theater("restart", "counter", "--allow", "environment=LANG")
+        theater("stop", "counter")
+    with RunningServer(place):
+        refused = theater("run", "--id", "counter", "--request", "{}")
         run = theater("run", "--id", "counter", "--request", "{}", "--allow", "environment")
     here = theater("run", "--id", "counter", "--request", "{}", "--allow", "environment")
 
-    assert (restarted.code, run.code, here.code) == (1, 1, 0)
-    for done in (restarted, run):
+    assert [done.code for done in (restarted, allowed, refused, run, here)] == [1, 0, 1, 0, 0]
+    for done in (restarted, refused):
         assert 'allow = ["LANG"]' in done.err
-        assert "theater run --id ID --allow" in done.err
+        assert "--allow environment" in done.err
+    assert list((place / "data" / "allowances").iterdir()) == []
 
 
 # -- actors ----------------------------------------------------------------------------------------------------------

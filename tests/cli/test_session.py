@@ -143,7 +143,7 @@ def test_a_server_and_the_store_say_the_same(counter: str, place: Path) -> None:
         detail = reading.actor("counter")
         rows = [row, detail.actor]
         for number, found in enumerate(rows):
-            rows[number] = msgspec.structs.replace(found, steps=None, memory=None)
+            rows[number] = msgspec.structs.replace(found, steps=None)
         return [
             *rows,
             msgspec.json.encode(msgspec.structs.replace(detail, actor=rows[1])),

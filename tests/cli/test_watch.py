@@ -1,6 +1,5 @@
-"""``watch``, as a process, with a project of component text and a server process: each change is seen to come through."""
+"""``watch``, as a process, with a project of component text and a server process: each change comes through."""
 
-import io
 import json
 import os
 import queue
@@ -17,7 +16,7 @@ from watchfiles import Change
 
 from tests.cli.conftest import Theater
 from tests.guests import wat
-from tests.guests.wat import actor
+from tests.guests.component import actor
 from tests.server.process import RunningServer
 from theater.cli.watch import SourceFilter
 
@@ -72,7 +71,7 @@ class Watching:
         self._reader.join(PATIENCE_S)
 
     def _read(self) -> None:
-        assert isinstance(self.process.stdout, io.TextIOBase)
+        assert self.process.stdout is not None
         with self.process.stdout as lines:
             for line in lines:
                 self._lines.put(line)
@@ -114,7 +113,12 @@ def test_only_what_a_build_may_depend_on_is_looked_at(tmp_path: Path) -> None:
         for name in ("actor.py", "theater.toml", "lib/part.py", "builder.py", ".git/HEAD", ".hidden", "build/a.wasm")
     }
 
-    assert [name for name, is_seen in seen.items() if is_seen] == ["actor.py", "theater.toml", "lib/part.py", "builder.py"]
+    assert [name for name, is_seen in seen.items() if is_seen] == [
+        "actor.py",
+        "theater.toml",
+        "lib/part.py",
+        "builder.py",
+    ]
 
 
 def test_without_a_server_nothing_is_built(theater: Theater, project: Path) -> None:

@@ -223,7 +223,7 @@ def test_a_token_that_is_none_is_not_sent(token: str) -> None:
         assert server.asked == []
 
 
-@pytest.mark.parametrize("id", ["", ".", "..", "\udcff", "x" * 201])
+@pytest.mark.parametrize("id", ["", ".", "..", "../gc", "a/b", "\udcff", "x" * 201])
 def test_an_id_that_no_path_can_hold_names_nothing(id: str) -> None:
     with answering(HEALTH) as server:
         with pytest.raises(NotFound):
@@ -231,7 +231,7 @@ def test_an_id_that_no_path_can_hold_names_nothing(id: str) -> None:
         assert server.asked == []
 
 
-@pytest.mark.parametrize("id", ["../gc", "a/b", "a?b", "a#b", "%2e%2e", "a b", "\u00e9", "a\r\nX: y"])
+@pytest.mark.parametrize("id", ["a?b", "a#b", "%2e%2e", "a b", "\u00e9", "a\r\nX: y"])
 def test_an_id_stays_within_its_segment(id: str) -> None:
     with answering(problem("not-found", 404)) as server, pytest.raises(NotFound):
         asked(server, lambda client: client.remove(id))

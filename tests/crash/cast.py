@@ -54,6 +54,11 @@ def noted(token: str) -> str:
     return puppet.log(token)
 
 
+def noted_by_its_id(token: str) -> str:
+    """Put it into the log, and reply the id of the message: so no other has the same answer."""
+    return puppet.log(token) + puppet.reply(MESSAGE)
+
+
 def sent(to: str, program: str, token: str) -> str:
     """Send it on, or else note the token here."""
     return puppet.send(to, program) + puppet.only_if("err:not-running") + noted(token)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash import cast
+from tests.crash.keyed import Keyed, Keys
 from tests.crash.ledger import Ledger, Verdict
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +29,7 @@ START_S = 0.6  # what a start takes at most where nothing disturbs it: so many k
 EARLY = 0.3  # of all kills
 ANSWERS_MAX = 80  # before a kill
 WINDOW = 24  # orders under way at once
+TRIES = 3
 COUNTER_TOKENS = 250  # at one counter, whose state is written whole with each
 
 
@@ -102,12 +104,17 @@ class Client:
         folder.mkdir(parents=True, exist_ok=True)
         self.errors = folder / "stderr"
         self.ledger = Ledger()
+        self.keys = Keys()
+        self.removed: set[str] = set()
+        """The ids of those of which it was said that they were removed."""
         self.kills = 0
         self.early_kills = 0
         self._task = {"data": str(folder / "data"), "cache": str(cache), "component": str(component)}
         self._random = random.Random(seed)
         self._ids: dict[str, str] = {}
         self._numbers = 0
+        self._mayflies = 0
+        self._flying: set[str] = set()  # who may be there still
         self._pending: dict[int, Callable[[dict[str, Any]], None]] = {}
 
     def run(self, kills: int) -> Verdict:
@@ -125,7 +132,7 @@ class Client:
         assert process.close() == 0
         errors = self.errors.read_text()
         assert not errors, errors
-        return self.ledger.judge(report)
+        return self.ledger.judge(report, unlike=self.keys.unlike)
 
     def _live_and_die(self) -> None:
         process = Process(self._task, self.errors)
@@ -142,13 +149,22 @@ class Client:
             self._pending.clear()
 
     def _finish(self, process: Process) -> tuple[object, list[dict[str, object]]]:
-        """Some more work, then rest and a report."""
+        """Some more work, and again all that nothing was heard of; then rest and a report."""
         self._work(process, until=None, answers=ANSWERS_MAX)
         self._wait(process, lambda: not self._pending)
-        answers: list[Any] = []
-        for what in ("rest", "report"):
-            self._say(process, what, "", "", lambda line: answers.append(line["ok"]))
+        for _ in range(TRIES):  # somebody may just be on the way to be started again
+            for order in self.keys.unheard:
+                self._say_keyed(process, order)
+            for name in sorted(self._flying):
+                self._say_mayfly(process, name)
             self._wait(process, lambda: not self._pending)
+        if self._flying:
+            raise Stuck(f"these cannot be removed: {self._flying}")
+        answers: list[Any] = []
+        for what, body in (("rest", ""), ("report", ""), ("left of", " ".join(sorted(self.removed)))):
+            self._say(process, what, "", body, lambda line: answers.append(line["ok"]))
+            self._wait(process, lambda: not self._pending)
+        assert answers[2] == {}, answers[2]
         return answers[0], answers[1]
 
     def _work(self, process: Process, *, until: float | None, answers: int) -> bool:
@@ -187,10 +203,19 @@ class Client:
                 answered += 1
         return answered
 
-    def _say(self, process: Process, do: str, to: str, body: str, heard: Callable[[dict[str, Any]], None]) -> None:
+    def _say(
+        self,
+        process: Process,
+        do: str,
+        to: str,
+        body: str,
+        heard: Callable[[dict[str, Any]], None],
+        *,
+        key: str | None = None,
+    ) -> None:
         self._numbers += 1
         self._pending[self._numbers] = heard
-        process.order(n=self._numbers, do=do, to=to, body=body)
+        process.order(n=self._numbers, do=do, to=to, body=body, key=key)
 
     # -- what is ordered ---------------------------------------------------------------------------------------------
 
@@ -200,10 +225,14 @@ class Client:
             self._to_a_child(process)
             return
         choice = self._random.choices(
-            (self._send, self._relay, self._ask_on, self._sleep, self._defer), weights=(4, 3, 2, 2, 2)
+            (self._send, self._relay, self._ask_on, self._sleep, self._defer, self._with_key),
+            weights=(4, 3, 2, 2, 2, 4),
         )[0]
         if self._random.random() < 0.15:
             self._to_a_child(process)
+        elif self._random.random() < 0.04:
+            self._mayflies += 1
+            self._say_mayfly(process, f"mayfly-{self._mayflies}")
         elif self._random.random() < 0.02:
             child = self._random.choice(cast.CHILDREN)
             self._say(process, "send", child, cast.crashed(), _unheard)
@@ -270,6 +299,50 @@ class Client:
             self._say(process, "send", asker, program, self._accepted(token))
         else:
             self._say(process, "request", asker, program, self._done(token))
+
+    def _with_key(self, process: Process, counter: str) -> None:
+        """Something new, at times twice at once; or something again, in this life or in another."""
+        again = self.keys.again(self._random) if self._random.random() < 0.5 else None
+        if again is not None:
+            self._say_keyed(process, again)
+            return
+        token = self.ledger.token("keyed", counter)
+        match self._random.randrange(4):
+            case 0:
+                order = Keyed(token, "send", counter, cast.noted(token))
+            case 1:
+                order = Keyed(token, "send", self._random.choice(cast.CHILDREN), cast.noted(token))
+            case 2:
+                order = Keyed(token, "request", counter, cast.noted_by_its_id(token))
+            case _:
+                slept = cast.slept(self._random.randint(1, 40), self._ids[counter], token)
+                order = Keyed(token, "request", self._random.choice(("sleeper-0", "sleeper-1")), slept)
+        self.keys.add(order)
+        for _ in range(self._random.choice((1, 1, 1, 2))):
+            self._say_keyed(process, order)
+
+    def _say_keyed(self, process: Process, order: Keyed) -> None:
+        token = order.token
+
+        def heard(line: dict[str, Any]) -> None:
+            if self.keys.heard(token, line):
+                self.ledger.acknowledge(token)
+            else:
+                self.ledger.refuse(token, line.get("error", ""))
+
+        self._say(process, order.do, order.to, order.body, heard, key=token)
+
+    def _say_mayfly(self, process: Process, name: str) -> None:
+        """Have one born with a child, and removed."""
+
+        def heard(line: dict[str, Any]) -> None:
+            if "ok" in line:
+                self.removed.update(line["ok"])
+                self._flying.discard(name)
+            self.ledger.heard[f"mayfly: {line.get('error', 'ok')}"] += 1
+
+        self._flying.add(name)
+        self._say(process, "mayfly", name, "", heard)
 
     # -- what is heard -----------------------------------------------------------------------------------------------
 

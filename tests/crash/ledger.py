@@ -32,6 +32,7 @@ class Verdict:
     out_of_order: list[str]
     strays: list[str]
     faulty: list[str]
+    unlike: list[str]
     acknowledged: int
     excused: int
     noted: int
@@ -43,7 +44,8 @@ class Verdict:
     @property
     def is_good(self) -> bool:
         """Whether every promise was kept."""
-        return not (self.lost or self.twice or self.refused_and_done or self.out_of_order or self.strays or self.faulty)
+        misdeeds = (self.lost, self.twice, self.refused_and_done, self.out_of_order, self.strays, self.faulty)
+        return not (any(misdeeds) or self.unlike)
 
 
 @dataclass(slots=True)
@@ -73,8 +75,8 @@ class Ledger:
         entry.was_refused = entry.kind == "send" and why in ("not-running", "mailbox-full")
         self.heard[f"{entry.kind}: {why}"] += 1
 
-    def judge(self, report: Iterable[dict[str, object]]) -> Verdict:
-        """Compare with what has become of everybody."""
+    def judge(self, report: Iterable[dict[str, object]], *, unlike: Iterable[str] = ()) -> Verdict:
+        """Compare with what has become of everybody. ``unlike``: what was answered in two ways."""
         actors = list(report)
         logs = {str(actor["name"]): _texts(actor["log"]) for actor in actors if actor["name"] != BOSS}
         noted = Counter(token for log in logs.values() for token in log if not token.startswith("err:"))
@@ -91,6 +93,7 @@ class Ledger:
             out_of_order=[pair for name, log in logs.items() for pair in self._out_of_order(name, log)],
             strays=strays + ([] if dead else list(errors)),
             faulty=[*map(str, filter(_is_faulty, actors)), *(r for r, _ in crashed if r not in EXPECTED_CRASHES)],
+            unlike=list(unlike),
             acknowledged=len(acknowledged),
             excused=sum(token in dead for token in missing),
             noted=len(noted),

@@ -31,4 +31,6 @@ def test_killed_blindly_under_load_a_node_loses_nothing_and_does_nothing_twice(
     assert verdict.is_good, (SEED, verdict)
     assert client.kills == KILLS
     assert verdict.acknowledged > KILLS
+    assert client.keys.repeated > KILLS
+    assert client.removed
     assert time.monotonic() - began < PATIENCE_S

@@ -85,9 +85,16 @@ class Node:
         """One order."""
         match order["do"]:
             case "send":
-                return await (await self.root(order["to"])).send(order["body"])
+                body = json.dumps(order["body"])
+                return await (await self.root(order["to"])).send_json(body, key=order["key"])
             case "request":
-                return (await (await self.root(order["to"])).request_json(json.dumps(order["body"]))).text
+                body = json.dumps(order["body"])
+                reply = await (await self.root(order["to"])).request_json(body, key=order["key"])
+                return reply.text if order["key"] is None else [reply.text, reply.receipt.seq, reply.receipt.hash]
+            case "mayfly":
+                return await self.mayfly(order["to"])
+            case "left of":
+                return await asyncio.to_thread(self.left_of, [ActorId(each) for each in order["body"].split()])
             case "root":
                 return (await self.root(order["to"])).id
             case "rest":
@@ -96,6 +103,30 @@ class Node:
                 return await asyncio.to_thread(self.report)
             case unknown:
                 raise AssertionError(unknown)
+
+    async def mayfly(self, name: str) -> list[str]:
+        """Be born, have a child, end, and be removed; from wherever an earlier process left it."""
+        found = [record for record in self.runtime.store.records() if record.name == name]
+        if not found:
+            source = Source(parse_manifest(cast.manifest(self.digest, name), params=None), Path())
+            ref = await self.runtime.spawn(source, name=name, allowed=cast.ALLOWED)
+            await ref.request_json(json.dumps(cast.birth(self.digest, f"{name}-child")))
+        else:
+            ref = await self.runtime.actor(found[0].id, allowed=cast.ALLOWED)
+        await ref.stop()
+        return [str(each) for each in await self.runtime.remove(ref.id, tree=True)]
+
+    def left_of(self, removed: list[ActorId]) -> dict[str, str]:
+        """Who of them is not gone, and why that can be told."""
+        store = self.runtime.store
+        left: dict[str, str] = {}
+        for actor in removed:
+            *before, last = store.events(actor)
+            if store.record(actor) is not None or store.entries(actor):
+                left[actor] = "it is there"
+            elif last.header.name != "erased" or any(event.payload is not None for event in before):
+                left[actor] = "it is not erased"
+        return left
 
     async def rest(self) -> dict[str, object]:
         """Wait until everybody has come to rest; who has not, and with what."""

@@ -20,7 +20,17 @@ from theater.model.json_text import NESTING_MAX, check_json, decode_json_bytes
 LIMIT = 1 << 24
 
 
+LONG, HUGE = " " * json_text._LONG, " " * json_text._HUGE
+
+
 def is_json(text: str) -> bool:
+    """The verdict, which is the same behind so much space that the text is judged in other ways."""
+    verdicts = {is_json_as_it_is(space + text) for space in ("", LONG, HUGE)}
+    assert len(verdicts) == 1, text
+    return verdicts.pop()
+
+
+def is_json_as_it_is(text: str) -> bool:
     try:
         check_json(text, max_bytes=LIMIT)
     except InvalidJson as error:
@@ -330,6 +340,27 @@ def test_nesting_is_allowed_to_1024_on_a_thread_with_a_small_stack() -> None:
         threading.stack_size(before)
 
     assert seen == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "offset"), [("[1,2,x]", 5), ('["\u00e9\u20ac", +1]', 7), ('"\\ud800"', 8), ("[1,", 3)]
+)
+def test_the_place_of_what_is_wrong_in_a_huge_text_is_named(text: str, offset: int) -> None:
+    with pytest.raises(InvalidJson) as caught:
+        check_json(HUGE + text, max_bytes=LIMIT)
+
+    assert caught.value.data["offset"] == len(HUGE) + offset
+
+
+def test_a_huge_text_that_is_hostile_takes_no_longer_than_one_that_is_not() -> None:
+    size = 1 << 22
+    times = []
+    for text in (f"[{'1,' * (size // 2)}1]", "[" * size, "[" * 900 + "1," * (size // 2)):
+        begun = time.thread_time()
+        is_json_as_it_is(text)
+        times.append(time.thread_time() - begun)
+
+    assert max(times) < 50 * times[0]
 
 
 def test_the_place_of_the_first_bracket_too_deep_is_named() -> None:

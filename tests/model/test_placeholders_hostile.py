@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from theater.errors import InvalidManifest
 from theater.model.manifest import parse_manifest
 
 
@@ -20,3 +21,13 @@ def test_a_default_ends_at_its_brace() -> None:
     manifest = parse_manifest('name = "a"\ncomponent = "x.wasm"\nparams = { a = "${B:-one} ${C:-}" }\n')
 
     assert manifest.params == '{"a":"one "}'
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("x" * 10_000, '"' + "${X}" * 60_000 + '"'), (["x" * 10_000], "[" + '"${X}",' * 30_000 + "]")],
+    ids=["a text within a text", "a whole value"],
+)
+def test_a_value_named_often_does_not_become_a_text_of_any_size(value: object, text: str) -> None:
+    with pytest.raises(InvalidManifest, match="its placeholders become more than 4194304 characters"):
+        parse_manifest(f'name = "a"\ncomponent = "x.wasm"\nparams = {{ a = {text} }}', settings={"X": value})

@@ -179,7 +179,8 @@ def test_what_cannot_be_is_refused_and_the_variable_named(tmp_path: Path, enviro
     [
         ("data-dir = ", "is not TOML"),
         ("x = " + "[" * 20_000, "is not TOML"),
-        (b"\xff\xfe", "cannot be read"),
+        (b"\xff\xfe", "is not TOML: it is no text in UTF-8"),
+        (b"#" * 2**20 + b"\n", "is too large"),
         ('datadir = "/x"\n', "unknown key 'datadir'; did you mean 'data-dir'?"),
         ("zzz = 1\n", "unknown key 'zzz'$"),
         ('durability = "disk"\n', """durability = 'disk': write "process" or "power\""""),
@@ -230,10 +231,15 @@ def test_a_ceiling_that_cannot_be_is_refused_and_the_file_named(tmp_path: Path, 
     assert caught.value.message.startswith(f"{tmp_path}/config/theater/config.toml: ")
 
 
-def test_a_folder_in_the_files_place_cannot_be_read(tmp_path: Path) -> None:
-    (tmp_path / "config" / "theater" / "config.toml").mkdir(parents=True)
+def test_what_is_no_file_in_the_files_place_is_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "config" / "theater" / "config.toml"
+    file.mkdir(parents=True)
+    with pytest.raises(InvalidInput, match="is no file"):
+        configured(tmp_path)
 
-    with pytest.raises(InvalidInput, match="cannot be read"):
+    file.rmdir()
+    os.mkfifo(file)
+    with pytest.raises(InvalidInput, match="is no file"):  # and nobody is waited for who writes into it
         configured(tmp_path)
 
 

@@ -149,6 +149,25 @@ def test_a_child_that_was_removed_is_still_there_but_for_the_list() -> None:
 # -- places ----------------------------------------------------------------------------------------------------------
 
 
+def test_what_is_below_one_that_is_on_no_list_counts_for_nobody_above() -> None:
+    directory = family()
+    directory.remove_child(CHILD)
+    assert directory.descendants(ROOT) == 1
+
+    directory.forget(GRANDCHILD)
+    directory.forget(CHILD)
+
+    assert directory.descendants(ROOT) == 1
+
+
+def test_the_child_of_one_whose_parent_is_elsewhere_is_counted() -> None:
+    directory = Directory([row(CHILD, ROOT), row(GRANDCHILD, CHILD)])
+
+    assert directory.descendants(CHILD) == 1
+    directory.forget(GRANDCHILD)
+    assert directory.descendants(CHILD) == 0
+
+
 def test_places_are_taken_up_to_the_bound_and_freed() -> None:
     directory = family()
     card = directory.card(ROOT)

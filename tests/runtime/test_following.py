@@ -18,6 +18,7 @@ from theater.runtime.feed import Feed
 from theater.runtime.following import Page, pages, read_page
 from theater.store.memory import MemoryEventStore
 from theater.testing.chains import ChainMaker
+from theater.testing.removal_suite import removal
 from theater.testing.store_calls import append, append_together
 
 PATIENCE_S = 20.0
@@ -149,6 +150,20 @@ def test_the_last_events_of_a_removed_actor_come_before_the_end() -> None:
             await asyncio.to_thread(append, world.store, chain.actor, head, chain.events[6:])
             world.feed.written(Written((Append(chain.actor, EMPTY, (), erases=True),), 0.0))
             assert await rest == [6, 7, 8, 9, 10]
+        world.store.close()
+
+    play(scene())
+
+
+@pytest.mark.parametrize("start", [None, 0, 7])
+def test_following_one_that_was_removed_before_ends(start: int | None) -> None:
+    async def scene() -> None:
+        world, chain = Scene(), ChainMaker()
+        await world.grow(chain)
+        await asyncio.to_thread(append_together, world.store, removal(chain))
+        async with aclosing(pages(world.store, world.feed, chain.actor, start=start)) as source:
+            assert await collect(source) == (list(range(7)) if start == 0 else [])
+        assert len(world.feed) == 0
         world.store.close()
 
     play(scene())

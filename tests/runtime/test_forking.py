@@ -229,6 +229,16 @@ def test_what_it_may_is_decided_anew(stage: Stage) -> None:
     assert len(stage.runtime.store.records()) == 1
 
 
+def test_what_is_allowed_is_allowed_to_a_fork_as_to_any_other(stage: Stage) -> None:
+    source = counter(stage, capabilities={"environment": {"allow": ["LANG"]}}, allowed=["environment"])
+
+    forked = fork(stage, source, 4, allowed=["environment=LANG"])
+
+    assert genesis_of(forked).allowed == ["environment=LANG"]
+    assert forked.verify().ok
+
+
+@pytest.mark.slow
 def test_nothing_that_its_source_holds_comes_along(stage: Stage) -> None:
     troupe = Troupe(stage)
     boss = puppet_of(stage, "boss", handlers=("supervisor", "channels"))
@@ -298,6 +308,7 @@ def test_it_needs_room_as_everything_new(workshop: Workshop, tmp_path: Path) -> 
 # -- components ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_it_has_the_component_that_its_source_had_there(stage: Stage) -> None:
     source = puppet_of(stage, "anna")
     source.request(puppet.count())
@@ -475,6 +486,13 @@ def test_it_survives_the_process(stage: Stage) -> None:
     assert forked.state == '{"count":1}'
     assert forked.request({"by": 1}) == {"count": 2}
     assert forked.verify().ok
+
+
+def test_it_is_durable_where_that_takes_the_disk(workshop: Workshop, tmp_path: Path) -> None:
+    with Stage(workshop, tmp_path, durability="power") as stage:
+        forked = fork(stage, counter(stage), 6)
+
+        assert stage.runtime.store.head(forked.id).seq == 1
 
 
 @pytest.mark.parametrize(("from_init", "count"), [(False, 3), (True, 1)])

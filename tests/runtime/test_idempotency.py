@@ -7,6 +7,7 @@ import contextlib
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,13 +17,18 @@ from hypothesis import strategies as st
 
 from tests.guests import puppet
 from tests.runtime.camera import Camera, developed
+from tests.runtime.inside import dispatcher_of
 from tests.runtime.stage import Stage, Workshop
 from tests.runtime.troupe import Troupe
-from theater.errors import Busy, Crashed, IdempotencyMismatch, InvalidInput, NotRunning, Refused, TheaterError
-from theater.runtime import forgetting
-from theater.runtime.key import KEPT_US
-from theater.runtime.letter import Reply
+from theater.errors import Busy, Crashed, IdempotencyMismatch, InvalidInput, NotFound, NotRunning, Refused, TheaterError
+from theater.model.ids import ActorId
+from theater.model.ports import Entry, EventStore, Space
+from theater.runtime import forgetting, idempotency
+from theater.runtime.key import KEPT_US, KeyRow
+from theater.runtime.key_answers import recorded_answer
+from theater.runtime.letter import Answer, Reply
 from theater.runtime.python_values import to_json
+from theater.runtime.removal import remove
 from theater.runtime.runtime import ActorRef
 from theater.testing.harness import Actor, Pending
 
@@ -183,6 +189,20 @@ def test_an_answer_within_the_step_by_messaging_comes_again(anna: Actor) -> None
     assert first.text == '"by call"'
     assert ask(anna, body) == first
     assert anna.state == "1"
+
+
+@pytest.mark.parametrize("end", [puppet.trap(), puppet.refuse("no")])
+def test_an_answer_within_a_step_that_fails_is_none_the_second_time_either(anna: Actor, end: str) -> None:
+    body = to_json(puppet.answer_request(puppet.MESSAGE, "by call") + end)
+    told: list[TheaterError] = []
+    for _ in range(2):
+        with pytest.raises((Crashed, Refused)) as caught:
+            ask(anna, body)
+        told.append(caught.value)
+
+    assert type(told[0]) is type(told[1])
+    assert [error.message for error in told] == [told[0].message] * 2
+    assert messages(anna) == 1
 
 
 @pytest.mark.parametrize("is_cancelled", [False, True])
@@ -379,6 +399,85 @@ def test_an_actor_remembers_only_so_many_keys(company: Troupe, anna: Actor, monk
     company.stage.clock.advance(DAY_S)
     settle(company)
     assert ask(anna, key="3").text != first.text
+
+
+def test_whoever_has_used_up_all_keys_does_not_have_them_counted_each_time(
+    company: Troupe, anna: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forgetting, "KEYS_MAX", 1)
+    store, counted = company.stage.runtime.store, list[Space]()
+    count = store.size_entries
+
+    def watched(space: Space) -> dict[ActorId, int]:
+        counted.append(space)
+        return count(space)
+
+    monkeypatch.setattr(store, "size_entries", watched)
+    ask(anna)
+    for number in range(5):
+        with pytest.raises(Busy):
+            ask(anna, key=str(number))
+        settle(company)
+
+    assert len(counted) == 1
+
+
+def test_keys_that_come_while_old_ones_are_looked_for_are_counted(
+    company: Troupe, anna: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(anna)
+    task, store = company.stage.runtime._idempotency._forgetting, company.stage.runtime.store
+    has_read, may_go_on = threading.Event(), threading.Event()
+    entries = store.entries
+
+    def held(actor: ActorId, space: Space | None = None) -> list[Entry]:
+        found = entries(actor, space)
+        if space == "key":
+            has_read.set()
+            assert may_go_on.wait(10)
+        return found
+
+    monkeypatch.setattr(store, "entries", held)
+    company.stage.clock.advance(3600)
+    while not has_read.is_set():
+        company.stage.run(asyncio.sleep(0))
+    ask(anna, key="meanwhile")
+    may_go_on.set()
+    settle(company)
+
+    assert task._counts == {anna.id: 2}
+
+
+def test_the_keys_of_an_actor_that_was_removed_are_counted_no_longer(company: Troupe, anna: Actor) -> None:
+    ask(anna)
+    anna.stop()
+    company.rest()
+    company.stage.run(company.stage.runtime.remove(anna.id))
+    company.stage.clock.advance(3600)
+    settle(company)
+
+    assert company.stage.runtime._idempotency._forgetting._counts == {}
+    assert company.stage.clock.timers == ()
+
+
+def test_who_asks_again_while_the_actor_is_removed_hears_that_it_is_gone(
+    company: Troupe, anna: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(anna)
+    again = anna.ref
+    anna.stop()
+    company.rest()
+    dispatcher = dispatcher_of(company.stage)
+
+    def removed_first(store: EventStore, actor: ActorId, row: KeyRow) -> Answer:
+        remove(dispatcher, actor, tree=False, by="somebody")
+        store.wipe()
+        return recorded_answer(store, actor, row)
+
+    monkeypatch.setattr(idempotency, "recorded_answer", removed_first)
+    with pytest.raises(NotFound, match="was removed"):
+        company.stage.run(again.request_json(COUNT, key="k"))
+    company.rest()
 
 
 def test_the_bound_of_the_mailbox_holds_for_messages_with_keys(company: Troupe) -> None:

@@ -275,6 +275,15 @@ INIT = ('(param "params" string) (result (result string (error string)))', STRIN
 PLAIN = ("", "", "")
 
 
+def test_nothing_is_remembered_of_components_that_are_not_here(desk: Desk) -> None:
+    for number in range(100):  # a guest may name as many as it likes
+        with pytest.raises(NotFound):
+            desk.loader.load(Digest(f"{number:064x}"))
+
+    assert not desk.loader._used_s
+    assert not desk.loader._turns
+
+
 def test_a_component_that_exports_nothing(desk: Desk) -> None:
     assert desk.refusal(wat.EMPTY) == (
         "this component is no actor: it exports nothing, but neither theater:actor/actor@0.1.0 nor wasi:cli/run@0.2"

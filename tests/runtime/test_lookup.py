@@ -7,9 +7,10 @@ from queue import SimpleQueue
 
 import pytest
 
-from theater.errors import NotFound
+from theater.errors import InvalidManifest, NotFound
 from theater.model.event import EMPTY
 from theater.model.ids import ActorId, Digest
+from theater.model.manifest import check_name, is_name
 from theater.model.ports import ActorRecord, Append, Appended, Status
 from theater.runtime.lookup import find_record
 from theater.store import MemoryEventStore
@@ -124,3 +125,11 @@ def test_nothing_in_a_text_is_a_pattern(store: MemoryEventStore, add: Add, text:
 
     with pytest.raises(NotFound):
         find_record(store, text)
+
+
+def test_what_could_be_an_id_is_no_name() -> None:
+    assert is_name("ab" * 15 + "a")
+    assert is_name("ab" * 16 + "a")
+    assert is_name("ax" * 16)
+    with pytest.raises(InvalidManifest, match="could be an id"):
+        check_name("ab" * 16)

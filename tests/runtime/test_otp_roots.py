@@ -44,7 +44,7 @@ def test_a_root_actor_is_restarted_as_its_manifest_asks_within_a_window_of_its_o
     company.crash(anna)
     assert anna.status == "running"
     by = [each.by for each in anna.payloads("lifecycle") if isinstance(each, Lifecycle)]
-    assert by == ["runtime", "runtime", "runtime", "local", "runtime"]
+    assert by == ["local", "runtime", "runtime", "local", "runtime"]
 
 
 def test_the_window_of_a_root_actor_survives_the_process(company: Troupe) -> None:

@@ -20,6 +20,9 @@ from theater.errors import Crashed, Damaged, DiskFull, NotFound, NotRunning, Not
 from theater.model.event import Event
 from theater.model.ids import ActorId
 from theater.model.payload import Lifecycle, Message
+from theater.runtime import erasing
+from theater.runtime import runtime as runtime_module
+from theater.runtime.dispatcher import WAKERS
 from theater.runtime.history import payload_of
 from theater.runtime.posting import accepted
 from theater.runtime.verification import verify
@@ -27,6 +30,8 @@ from theater.store.faults import FaultPoint
 from theater.testing.harness import Actor, Pending
 
 T = TypeVar("T")
+
+PATIENCE_S = 20.0
 
 
 def remove(stage: Stage, text: str, *, tree: bool = False, by: str = "local") -> list[ActorId]:
@@ -576,7 +581,7 @@ def test_what_was_not_erased_before_the_node_closed_is_when_it_is_opened(
     anna = company.player("anna")
     anna.stop()
     company.rest()
-    monkeypatch.setattr(company.stage.runtime.store, "wipe", lambda: 0)
+    monkeypatch.setattr(company.stage.runtime.store, "wipe", lambda _: 0)
     remove(company.stage, "anna")
     assert chain(company.stage, anna.id)[0].payload is not None
 
@@ -596,7 +601,7 @@ def test_what_did_not_get_a_thread_before_the_node_closes_is_erased_by_then(
     wiped: list[int] = []
     wipe = store.wipe
     monkeypatch.setattr(dispatcher, "background", lambda _: True)  # and it is cancelled when it closes
-    monkeypatch.setattr(store, "wipe", lambda: wiped.append(wipe()))
+    monkeypatch.setattr(store, "wipe", lambda may_go_on: wiped.append(wipe(may_go_on)))
 
     company.stage.run(company.stage.runtime.remove("anna"))
     assert wiped == []
@@ -606,12 +611,34 @@ def test_what_did_not_get_a_thread_before_the_node_closes_is_erased_by_then(
     assert wiped[0] > 0
 
 
+def test_a_node_that_closes_erases_for_a_while_and_leaves_the_rest_for_when_it_is_opened(
+    company: Troupe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    players = [company.player(f"anna-{number}") for number in range(3)]
+    for player in players:
+        player.stop()
+    company.rest()
+    runtime = company.stage.runtime
+    with monkeypatch.context() as patch:
+        patch.setattr(dispatcher_of(company.stage), "background", lambda _: True)
+        patch.setattr(erasing, "CLOSING_S", 0.0)
+        for player in players:
+            company.stage.run(runtime.remove(player.id))
+        company.stage.run(runtime.__aexit__(None, None, None))
+    company.stage._open()
+    left = [player.id for player in players if chain(company.stage, player.id)[0].payload is not None]
+    company.rest()
+
+    assert left
+    assert all(is_gone(company.stage, player.id) for player in players)
+
+
 def test_a_collection_erases_too(company: Troupe, monkeypatch: pytest.MonkeyPatch) -> None:
     anna = company.player("anna")
     anna.stop()
     company.rest()
     with monkeypatch.context() as patch:
-        patch.setattr(company.stage.runtime.store, "wipe", lambda: 0)
+        patch.setattr(company.stage.runtime.store, "wipe", lambda _: 0)
         remove(company.stage, "anna")
 
     assert company.stage.run(company.stage.runtime.collect()).bytes > 0
@@ -627,7 +654,8 @@ def test_what_cannot_be_erased_is_reported_and_tried_again(company: Troupe, monk
     reported: list[BaseException | None] = []
     monkeypatch.setattr(threading, "excepthook", lambda said: reported.append(said.exc_value))
 
-    def fail() -> int:
+    def fail(may_go_on: Callable[[], bool]) -> int:
+        del may_go_on
         raise Damaged("a file cannot be removed")
 
     with monkeypatch.context() as patch:
@@ -690,3 +718,53 @@ def test_a_node_that_closes_removes_nobody_any_more(stage: Stage) -> None:
         stage.run(runtime.remove(actor.id))
 
     assert remove(stage, actor.id) == [actor.id]
+
+
+def test_a_removal_does_not_wait_for_one_that_is_not_woken_any_more_since_the_node_closes(
+    company: Troupe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna = company.player("anna")
+    anna.stop()
+    stage, has_begun, may_end = company.stage, threading.Semaphore(0), threading.Event()
+    stage.reopen()
+    company.rest()
+    runtime, dispatcher = stage.runtime, dispatcher_of(stage)
+
+    def occupy() -> None:
+        has_begun.release()
+        assert may_end.wait(PATIENCE_S)
+
+    for _ in range(WAKERS):
+        dispatcher.background(occupy)
+        assert has_begun.acquire(timeout=PATIENCE_S)
+    monkeypatch.setattr(runtime_module, "STOP_GRACE_S", 0.05)  # for which a removal under way is waited for
+    with dispatcher._lock:
+        waking = dispatcher._wake(anna.id)
+    assert waking is not None
+    waking.add_done_callback(lambda _: may_end.set())  # it is cancelled before the others are waited for
+    removing = started(stage, runtime.remove(anna.id))
+    while anna.id not in dispatcher._seized:
+        stage.run(asyncio.sleep(0))
+
+    stage.reopen()
+
+    with pytest.raises(NotRunning):
+        removing.result()
+    assert remove(stage, anna.id) == [anna.id]
+
+
+def test_a_tree_that_is_removed_counts_no_longer_above_it(company: Troupe) -> None:
+    boss = company.boss()
+    middle = company.middle(boss, "middle")
+    for number in range(2):
+        company.child(middle, f"kid{number}")
+    left = company.child(boss, "left")
+    directory = dispatcher_of(company.stage).surroundings.directory
+    assert directory.descendants(boss.id) == 4
+    middle.stop()
+    company.rest()
+
+    remove(company.stage, "middle", tree=True)
+
+    assert directory.children(boss.id) == (left.id,)
+    assert directory.descendants(boss.id) == 1

@@ -155,8 +155,11 @@ def test_links_and_pipes_are_not_read(folder: DataDir, tmp_path: Path) -> None:
 
     with pytest.raises(Damaged, match="cannot be read"):
         read_server_file(folder)
-    with pytest.raises(Damaged, match="is no file"):
+    folder.tokens.mkdir()
+    with pytest.raises(Damaged, match=f"{folder.token} is no file"):
         read_token(folder)
+    with pytest.raises(Damaged, match=f"{folder.tokens} is no file"):
+        load_tokens(folder)
 
 
 def test_a_link_that_is_planted_is_not_written_through(folder: DataDir, tmp_path: Path) -> None:

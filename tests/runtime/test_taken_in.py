@@ -12,10 +12,11 @@ from tests.guests import puppet
 from tests.guests.puppet import ANSWER, VERSION
 from tests.runtime.stage import Stage, Workshop
 from tests.runtime.troupe import Troupe, text_of
-from theater.errors import Crashed, InvalidInput, Refused
+from theater.errors import Crashed, InvalidInput, Refused, Unsound
 from theater.model.event import Event, Head
 from theater.model.ids import ActorId
 from theater.model.payload import CrashedPayload, Genesis
+from theater.runtime import removal
 from theater.runtime.bundle import components_in, write_bundle
 from theater.runtime.examination import ChildOptions, examine_file
 from theater.runtime.history import payload_of
@@ -214,3 +215,49 @@ def test_a_supervisor_that_was_taken_in_left_its_children_behind(
     assert again.kinds().count("supervised") == 2
     assert again.kinds().count("taken-in") == 1
     assert again.verify().ok
+
+
+def test_a_supervisor_whose_own_supervisor_is_elsewhere_has_children_and_the_node_opens_again(
+    stage: Stage, away: Stage, tmp_path: Path
+) -> None:
+    troupe, there = Troupe(stage), Troupe(away)
+    middle = there.middle(there.boss(), "middle")
+    there.rest()
+    record = stage.run(stage.runtime.take_in(bundle(away, middle.id, tmp_path / "a.theater")))
+    middle = troupe.find(record.id)
+    middle.restart()
+    kid = troupe.child(middle, "kid")
+
+    stage.reopen()
+
+    middle, kid = troupe.find("middle"), troupe.find(kid.id)
+    middle.stop()
+    troupe.rest()
+    assert kid.status == "stopped"
+    assert stage.run(stage.runtime.remove(middle.id, tree=True)) == [kid.id, middle.id]
+
+
+def test_nobody_is_taken_in_that_says_to_be_its_own_child(stage: Stage, away: Stage, tmp_path: Path) -> None:
+    forged = Forger(list(Troupe(away).player("anna").events()))
+    forged.change(0, parent=forged.true[0].header.actor)
+    path = bundle(away, forged.true[0].header.actor, tmp_path / "a.theater", forged.sealed())
+
+    with pytest.raises(Unsound, match="its parent is no actor"):
+        import_bundle(path, stage.runtime.store, stage.runtime.blobs)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_two_that_say_to_be_children_of_each_other_are_removed_together(
+    stage: Stage, away: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    monkeypatch.setattr(removal, "PATIENCE_S", 1.0)
+    players = [Troupe(away).player(name) for name in ("anna", "bert")]
+    for player, parent in zip(players, reversed(players), strict=True):
+        forged = Forger(list(player.events()))
+        forged.change(0, parent=parent.id)
+        path = bundle(away, player.id, tmp_path / "a.theater", forged.sealed())
+        stage.run(stage.runtime.take_in(path))
+
+    removed = stage.run(stage.runtime.remove(players[first].id, tree=True))
+
+    assert removed == [players[1 - first].id, players[first].id]

@@ -11,9 +11,6 @@ from pathlib import Path
 from tests.runtime.stage import Workshop
 from tests.server.process import RunningServer
 
-Listed = tuple[str, str]
-"""The text of a component, and lines of its manifest beyond its name."""
-
 
 @contextmanager
 def peopled_server(
@@ -24,7 +21,8 @@ def peopled_server(
         workshop.file(text)
     data_dir = folder / "data"
     data_dir.mkdir(mode=0o700)
-    shutil.copytree(workshop.cache, data_dir / "cache")
+    if workshop.cache.exists():
+        shutil.copytree(workshop.cache, data_dir / "cache")
     with RunningServer(folder, *options, data_dir=data_dir) as server:
         yield server, Players(server, workshop)
 

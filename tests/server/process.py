@@ -7,6 +7,7 @@ It is known to listen by the first line that says so, and nothing sleeps.
 """
 
 import http.client
+import io
 import json
 import os
 import re
@@ -105,7 +106,6 @@ class RunningServer:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            text=True,
             env=self.environ,
             start_new_session=True,
         )
@@ -168,10 +168,10 @@ class RunningServer:
         """A connection on which nothing has been said."""
         return socket.create_connection(self.address, timeout=PATIENCE_S)
 
-    def _read(self, process: subprocess.Popen[str]) -> None:
+    def _read(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stderr is not None
-        with process.stderr:
-            for line in process.stderr:
+        with io.TextIOWrapper(process.stderr, "utf-8", errors="surrogateescape", newline="\n") as stderr:  # as it is
+            for line in stderr:
                 self._lines.append(line)
                 found = _LISTENING.search(line)
                 if found is not None and not self._listens.is_set():

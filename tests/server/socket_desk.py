@@ -12,9 +12,10 @@ import httpx
 import uvicorn
 
 from tests.server.desk import Desk
+from theater.server.listener import Listener
 from theater.server.listening import bind
 from theater.server.protocol import BoundedProtocol, Bounds, Connections
-from theater.server.serving import Listener, Stop
+from theater.server.stop import Stop
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""More than anybody should ask of a server, over real sockets: it stays small, answers the others, and says no clearly."""
+"""More than anybody should ask of a server, over real sockets: it stays small, serves the others, says no clearly."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from tests.server.crowd import (
     head,
     memory_bytes,
     need_files,
-    open_files,
+    open_sockets,
     peak_bytes,
     wait_for_all,
+    wait_until,
     wait_until_left,
 )
 from tests.server.desk import Desk
 from tests.server.players import Players, peopled_server
-from tests.server.process import RunningServer, read_all
+from tests.server.process import PATIENCE_S, RunningServer, read_all
 from tests.server.socket_desk import Served, served
 from theater.server import body
 
@@ -40,9 +41,6 @@ STREAM_MAX_BYTES = 200 * 2**10
 """What an idle stream may take in the server: a socket, a task, a reader of the chain."""
 PROMPT_S = 5.0
 """However busy it is, one who asks for little does not wait longer."""
-
-THREADS_FILES = 2 * 32
-"""What the server's threads open, one after the other, as they are first needed: the store, each for itself."""
 
 SSE = {"Accept": "text/event-stream"}
 
@@ -131,14 +129,14 @@ def test_streams_beyond_those_there_is_room_for_are_refused_and_the_others_go_on
 def test_a_flood_of_connections_is_refused_clearly_and_passes(workshop: Workshop, tmp_path: Path) -> None:
     with peopled_server(workshop, tmp_path, "--max-connections", "100", texts=[wat.COUNTER]) as (server, players):
         players.start(wat.COUNTER, "counter")
-        before, files = memory_bytes(server), open_files(server)
+        before, sockets = memory_bytes(server), open_sockets(server)
         for _ in range(5):
             with crowd(server, 600) as connections:
                 refused = read_all(connections[150])
                 assert refused.startswith(b"HTTP/1.1 503 ")
                 assert b"retry-after: 1" in refused
                 assert json.loads(refused.partition(b"\r\n\r\n")[2])["code"] == "busy"
-            wait_until_left(server, files + THREADS_FILES)
+            wait_until_left(server, sockets)
             count(server)
         assert memory_bytes(server) - before < 64 * MIB
         assert server.stop() == 0
@@ -173,9 +171,19 @@ def test_heads_and_bodies_that_trickle_are_given_up_and_slow_nobody(
                 (await client.post("/v1/actors/actor/request", json={"by": 1}, timeout=PROMPT_S)).raise_for_status()
         for answer in await asyncio.gather(*trickling):
             assert answer.startswith(b"HTTP/1.1 408 "), answer
-        assert server.connections.size <= 1
+        await all_left(server)
 
     play(desk, scene, head_s=0.5)
+
+
+async def all_left(server: Served) -> None:
+    """Wait until nobody is connected any more."""
+    async with asyncio.timeout(PATIENCE_S):
+        while server.connections.size:
+            server.connections.gone.clear()
+            await server.connections.gone.wait()
+        if server.connections.tasks:
+            await asyncio.wait(server.connections.tasks)
 
 
 # -- readers ---------------------------------------------------------------------------------------------------------
@@ -187,20 +195,45 @@ def test_readers_of_large_answers_who_take_nothing_are_let_go_and_slow_nobody(de
     noise = random.Random(1).randbytes(450_000).hex()  # of which a bundle is large as well
     for _ in range(12):
         assert desk.local.post("/v1/actors/actor/request", noise).status_code == 200
-    paths = ("/v1/actors/actor/events?from=0", "/v1/actors/actor/bundle", "/v1/events?from=0")
-    asked = [(path, kind) for path in paths for kind in ("*/*", "text/event-stream")] * 4
+    paths = ("/v1/actors/actor/events?from=0", "/v1/events?from=0")
+    asked = [("/v1/actors/actor/bundle", "*/*")]
+    asked += [(path, kind) for path in paths for kind in ("*/*", "text/event-stream")] * 5
 
     async def scene(server: Served) -> None:
         readers = [await taking_nothing(server, path, kind) for path, kind in asked]
         async with server.client() as client:
-            while server.connections.size > 1:
+            for _ in range(20):
                 (await client.post("/v1/actors/counter/request", json={"by": 1}, timeout=PROMPT_S)).raise_for_status()
+        await all_left(server)
         for reader in readers:
             reader.close()
         assert not desk.service.streams.taken
         assert not desk.service.outgoing.taken
 
     play(desk, scene, stalled_s=0.3, stuck_s=0.3)
+
+
+def test_answers_that_nobody_takes_are_held_in_bounds_and_the_oldest_given_up_first(desk: Desk) -> None:
+    desk.start(wat.REMEMBER)
+    for _ in range(3):
+        assert desk.local.post("/v1/actors/actor/request", "x" * 900_000).status_code == 200
+
+    async def scene(server: Served) -> None:
+        path = "/v1/actors/actor/events?from=0"
+        readers = [await taking_nothing(server, path, "*/*") for _ in range(12)]
+        async with asyncio.timeout(PATIENCE_S):
+            while server.connections.size > 6:
+                server.connections.gone.clear()
+                await server.connections.gone.wait()
+        for reader in readers:
+            reader.settimeout(PATIENCE_S)
+        oldest, latest = [await asyncio.to_thread(read_all, reader) for reader in (readers[0], readers[-1])]
+        for reader in readers:
+            reader.close()
+        assert not oldest.endswith(b"}")
+        assert latest.endswith(b"}")
+
+    play(desk, scene, untaken_max_bytes=32 * MIB)
 
 
 async def taking_nothing(server: Served, path: str, kind: str) -> socket.socket:
@@ -211,8 +244,8 @@ async def taking_nothing(server: Served, path: str, kind: str) -> socket.socket:
     made.setblocking(False)
     await loop.sock_connect(made, ("127.0.0.1", server.port))
     token = server.desk.local.headers["Authorization"]
-    lines = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {token}\r\nAccept: {kind}\r\n\r\n"
-    await loop.sock_sendall(made, lines.encode())
+    lines = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {token}\r\nAccept: {kind}\r\n"
+    await loop.sock_sendall(made, f"{lines}Connection: close\r\n\r\n".encode())
     assert await loop.sock_recv(made, 15) == b"HTTP/1.1 200 OK"
     return made
 
@@ -310,10 +343,11 @@ def test_what_is_no_request_is_refused_as_a_problem_and_the_connection_closed(
 ) -> None:
     with target.connection() as connection:
         connection.sendall(sent)
-        said = connection.recv(2**16)
+        with connection.makefile("rb") as file:
+            start = b"".join(iter(file.readline, b"\r\n"))
+            document = file.read(int(start.partition(b"content-length: ")[2].partition(b"\r")[0]))
 
-    start, _, document = said.partition(b"\r\n\r\n")
-    assert start[:13] in (b"HTTP/1.1 400 ", b"HTTP/1.1 505 "), said
+    assert start[:13] in (b"HTTP/1.1 400 ", b"HTTP/1.1 505 "), start
     assert b"application/problem+json" in start
     assert json.loads(document)["code"] in ("bad-request", "wrong-version")
 
@@ -344,19 +378,20 @@ def test_five_hundred_who_leave_in_the_middle_leave_nothing_behind(players: Play
         waits[:30],
     ]
 
-    def leave(number: int, files: int) -> None:
+    def leave(number: int, sockets: int) -> None:
         with crowd(server, number) as connections:
             for place, connection in enumerate(connections):
                 connection.sendall(beginnings[place % len(beginnings)])
             assert count(server) < PROMPT_S
-        wait_until_left(server, files)
+        wait_until_left(server, sockets)
 
-    leave(100, 100)  # by then there are as many threads as there can be, each with the store open
-    before, files = memory_bytes(server), open_files(server)
-    leave(500, files + 2)
+    sockets = open_sockets(server)
+    leave(100, sockets)
+    before = memory_bytes(server)
+    leave(500, sockets)
 
     assert memory_bytes(server) - before < 64 * MIB
-    assert server.get("/v1/actors/silent").document["deferred"] == 0
+    wait_until(lambda: server.get("/v1/actors/silent").document["deferred"] == 0, "requests are put off for nobody")
     assert "theater_http_streams 0.0" in server.get("/metrics").body.decode()
     assert server.stop() == 0
     assert " error " not in server.log

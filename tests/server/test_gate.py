@@ -465,6 +465,18 @@ def test_a_bug_tells_nothing_and_is_in_the_log_under_the_same_id(frame: Frame) -
     assert "Traceback" in frame.log
 
 
+def test_what_is_damaged_here_is_in_the_log_as_well(frame: Frame) -> None:
+    frame.folder.tokens.write_text("{")
+    frame.folder.tokens.chmod(0o600)
+
+    response = ask(frame, "GET", "/things")
+
+    assert (response.status_code, code_of(response)) == (500, "damaged")
+    assert str(frame.folder.root) not in response.text  # whoever asks may be nobody
+    assert "tokens.json is no list of tokens" in frame.log
+    assert "Traceback" not in frame.log
+
+
 def test_an_answer_that_takes_too_long_is_given_up(frame: Frame) -> None:
     response = ask(frame, "GET", "/stuck")
 

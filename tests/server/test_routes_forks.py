@@ -71,7 +71,7 @@ def test_its_name_is_refused_where_it_is_taken_or_changed(desk: Desk) -> None:
         ({"at": 3}, (400, "invalid-input")),
         ({"at": "4"}, (400, "invalid-input")),
         ({"at": 4, "with": 1}, (400, "invalid-input")),
-        ({"at": 4, "name": "No Name"}, (400, "invalid-input")),
+        ({"at": 4, "name": "No Name"}, (422, "invalid-manifest")),
         ({"at": 4, "component": "abc"}, (400, "invalid-input")),
         ({"at": 4, "component": "0" * 64}, (404, "not-found")),
         ({"at": 9}, (404, "not-found")),
@@ -170,3 +170,13 @@ def test_an_allowance_that_is_none_restarts_nobody(desk: Desk, name: str) -> Non
 
     assert problem(desk.local.post("/v1/actors/a/restart", {"allowance": name})) == (400, "invalid-input")
     assert desk.stage.actor("a", allowed=["environment"]).status == "stopped"
+
+
+def test_a_fork_is_allowed_what_its_owner_allows_the_manifest(desk: Desk) -> None:
+    started(desk)
+    ticket = write_allowance(desk.folder, ["environment"], manifest=ASKING)
+
+    row_of(desk.local.post("/v1/actors/a/fork", {"at": 4, "allowance": ticket}))
+
+    again = desk.local.post("/v1/actors/a/fork", {"at": 4, "name": "b", "allowance": ticket})
+    assert problem(again) == (400, "invalid-input")

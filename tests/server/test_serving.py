@@ -121,6 +121,20 @@ def test_a_port_that_is_in_use_is_named_and_nothing_is_opened(starting: Starting
     assert not other.exists()
 
 
+@pytest.mark.parametrize("name", ["token", "tokens.json"])
+def test_damaged_tokens_are_told_before_it_listens(starting: Starting, name: str) -> None:
+    server = starting()
+    assert server.stop() == 0
+    file = server.data_dir / name
+    file.write_text("garbage")
+    file.chmod(0o600)
+
+    said = refused("--port", "0", environ=server.environ)
+
+    assert said.startswith(f"error: {file} ")
+    assert "listening" not in said
+
+
 def test_a_public_address_needs_tls_or_a_word(tmp_path: Path) -> None:
     environ = RunningServer(tmp_path).environ
 

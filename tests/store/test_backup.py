@@ -241,6 +241,29 @@ def test_an_actor_that_is_removed_meanwhile_is_removed_in_the_copy(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "origin"]
 
 
+@pytest.mark.parametrize("is_removed", [True, False])
+def test_a_component_that_is_put_or_collected_meanwhile_is_in_the_copy(
+    tmp_path: Path, origin: Path, monkeypatch: pytest.MonkeyPatch, *, is_removed: bool
+) -> None:
+    blobs, copied = FileBlobStore(origin / "components"), backup._Copy._copy_database
+    (kept,) = blobs.kept()
+
+    def copy_database(copy: backup._Copy) -> int:
+        if not is_removed:  # a chain of that moment may name it
+            blobs.put(b"another")
+        events = copied(copy)
+        if is_removed:  # none names it any more, but those of that moment do
+            blobs.remove(kept.digest)
+        return events
+
+    monkeypatch.setattr(backup._Copy, "_copy_database", copy_database)
+    report = back_up(DataDir(origin), tmp_path / "copy")
+
+    copies = {each.digest for each in FileBlobStore(tmp_path / "copy" / "components").kept()}
+    assert copies == {kept.digest, *(each.digest for each in blobs.kept())}
+    assert report.components == len(copies) == (1 if is_removed else 2)
+
+
 def test_the_copy_gives_up_where_actors_are_removed_all_the_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

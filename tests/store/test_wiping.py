@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import signal
 import sqlite3
@@ -245,6 +246,25 @@ def test_others_write_between_the_slices(tmp_path: Path, monkeypatch: pytest.Mon
         assert list(store.events(other.actor)) == other.events
         assert list(store.events(maker.actor)) == erased(maker)
         assert store.check() == store.size_events()
+
+
+def test_a_wipe_that_may_not_go_on_leaves_the_rest_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiping, "_SLICE_ROWS", 1)
+    makers = [telling(), telling(1)]
+    with opened(tmp_path) as store:
+        for maker in makers:
+            removed(store, maker)
+        for most in range(10):
+            asked = itertools.count()
+            store.wipe(lambda most=most, asked=asked: next(asked) < most)  # type: ignore[misc]  # bound
+            assert store.check() == store.size_events()
+            assert next(asked) == most + 1
+        assert all(list(store.events(maker.actor)) != erased(maker) for maker in makers)
+        store.wipe()
+        assert all(list(store.events(maker.actor)) == erased(maker) for maker in makers)
+    assert files_with(SECRET, tmp_path) == []
 
 
 def test_a_row_that_was_read_before_its_file_was_gone_is_withheld_and_not_damaged(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def read_sources(folder: Path) -> dict[str, bytes]:
         folders[:] = sorted(name for name in folders if _is_part(Path(parent, name)))
         for name in sorted(files):
             path = Path(parent, name)
-            if name.startswith(".") or name.endswith((".pyc", ".wasm")) or not _is_file(path, root):
+            if name.startswith(".") or name.endswith((".pyc", ".wasm", ".theater")) or not _is_file(path, root):
                 continue
             size += path.stat().st_size
             if len(found) == FILES_MAX or size > SIZE_MAX_BYTES:

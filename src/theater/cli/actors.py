@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from theater.cli.exits import exit_of
-from theater.cli.grants import restart_denied
+from theater.cli.grants import check_allowed
 from theater.cli.output import Output
 from theater.cli.session import session_of
-from theater.errors import Denied, TheaterError
+from theater.cli.starting import restart_through
+from theater.errors import TheaterError
 from theater.model.wire import ActorRow
 
 if TYPE_CHECKING:
@@ -43,14 +44,16 @@ def restart(
     from_init: Annotated[  # noqa: FBT002 - an option
         bool, typer.Option("--from-init", help="With a fresh init; else from the last committed state.")
     ] = False,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option("--allow", metavar="CAP[=PATTERN]", help="Allow this beyond the node's ceiling, this once."),
+    ] = None,
 ) -> None:
     """Have actors begin again that were stopped or have crashed; what waits in their mailboxes is still there."""
+    session, allowed = session_of(context), check_allowed(allow or [])
 
     def restarted(client: Client, id: str) -> ActorRow:
-        try:
-            return client.restart(id, from_init=from_init)
-        except Denied as denied:
-            raise restart_denied(denied) from None
+        return restart_through(session, client, id, from_init=from_init, allowed=allowed)
 
     _each(context, ids, restarted)
 

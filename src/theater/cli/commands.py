@@ -112,6 +112,11 @@ ROWS: Mapping[str, Row] = MappingProxyType(
             "theater.cli.upgrade:upgrade",
             "Have an actor go on with another component, between two steps, with its state, mailbox and grants.",
         ),
+        "fork": Row(
+            _ACTORS,
+            "theater.cli.fork:fork",
+            "Make a new actor that goes on from where another one once was, with the state alone.",
+        ),
         "rm": Row(
             _ACTORS,
             "theater.cli.remove:remove",

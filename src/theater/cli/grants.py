@@ -20,16 +20,6 @@ T = TypeVar("T")
 _YES = ("y", "yes")
 
 
-def restart_denied(denied: Denied) -> Denied:
-    """Of an actor that ended, and has more than the server allows by now. A server is not told ``--allow`` for that."""
-    shown = "".join(f"\n    {line}" for line in _lines(denied))
-    return Denied(
-        f"it has more than the server allows now:{shown}\n"
-        "a server restarts it within its ceiling alone: put the same lines as [ceiling.…] into its config.toml, and "
-        "start the server anew; or stop the server, and go on with: theater run --id ID --allow CAPABILITY"
-    )
-
-
 def check_allowed(texts: list[str]) -> list[str]:
     """What stands behind ``--allow``; a wrong one is wrong usage."""
     for text in texts:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 import typer
 
 from theater.cli.grants import table_line
-from theater.cli.layout import Span, count_text, size_text, status_style
+from theater.cli.layout import GAP, Span, count_text, size_text, status_style
 from theater.cli.look import Id
 from theater.cli.output import Output
-from theater.cli.salient import event_line, salient
+from theater.cli.salient import event_summary
 from theater.cli.session import session_of
 from theater.errors import TheaterError
 from theater.model.wire import ActorDetail, EventRow
@@ -25,6 +25,7 @@ STATE_SHOWN_MAX_BYTES = 256 * 1024
 """A larger state is not fetched to show its beginning."""
 
 _LABEL_COLUMNS = 13
+_MARGIN_COLUMNS = _LABEL_COLUMNS + 2  # left of what stands behind a label
 
 
 def inspect(context: typer.Context, id: Id) -> None:
@@ -38,7 +39,7 @@ def inspect(context: typer.Context, id: Id) -> None:
             return
         last = list(reading.events(detail.actor.id, start=max(0, detail.actor.seq + 1 - LAST_EVENTS)))
         state = _state(reading, detail)
-    for spans in _lines(detail, state):
+    for spans in _lines(detail, state, output.columns):
         output.spans(spans, is_whole=False)
     _show_children(output, detail)
     _show_events(output, last)
@@ -56,11 +57,11 @@ def _state(reading: Reading, detail: ActorDetail) -> str:
         return f"{where}: {error.message}"
 
 
-def _lines(detail: ActorDetail, state: str) -> Iterator[list[Span]]:
+def _lines(detail: ActorDetail, state: str, columns: int) -> Iterator[list[Span]]:
     yield from _identity(detail)
     yield _line("state", state)
     yield from _supervision(detail)
-    yield from _rights(detail)
+    yield from _rights(detail, columns)
     yield _line(
         "holds",
         f"{detail.actor.waiting} waiting, {detail.deferred} put off, "
@@ -69,7 +70,8 @@ def _lines(detail: ActorDetail, state: str) -> Iterator[list[Span]]:
     if detail.failure is not None:
         failure = detail.failure
         reason = f" ({failure.reason})" if failure.reason else ""
-        what = f"{failure.kind}{reason} in event {failure.seq}, {failure.time}: {failure.message.strip()}"
+        last = failure.message.strip().rsplit("\n", 1)[-1]  # of a traceback, the line that says what it was
+        what = f"{failure.kind}{reason} in event {failure.seq}: {last}"
         yield [_label("failure"), (what, "red")]
 
 
@@ -80,7 +82,8 @@ def _identity(detail: ActorDetail) -> Iterator[list[Span]]:
     yield _line("id", row.id)
     yield _line("parent", row.parent or "none")
     yield _line("created", row.created)
-    yield _line("restarts", str(row.restarts))
+    steps = "" if row.steps is None else f", {count_text(row.steps, 'step')} since the server began"
+    yield _line("restarts", f"{row.restarts}{steps}")
     yield _line("program", f"sha256:{detail.program}")
     yield _line("role", f"{detail.role or 'unknown'}, {detail.instance or 'unknown'} instance")
     if detail.params is not None:
@@ -102,17 +105,33 @@ def _supervision(detail: ActorDetail) -> Iterator[list[Span]]:
         yield _line("supervised", f"{found.restart}, from {found.restart_from}, shutdown {found.shutdown}")
 
 
-def _rights(detail: ActorDetail) -> Iterator[list[Span]]:
+def _rights(detail: ActorDetail, columns: int) -> Iterator[list[Span]]:
     yield from _list("grants", [[(table_line(name, table), "")] for name, table in sorted(detail.grants.items())])
     yield from _list("allowed", [[(text, "yellow")] for text in detail.allowed])
-    yield from _list("limits", _limits(detail.limits, detail.limits_set))
+    yield from _list("limits", _packed(_limits(detail.limits, detail.limits_set), columns - _MARGIN_COLUMNS))
 
 
-def _limits(limits: Mapping[str, object], chosen: list[str]) -> list[list[Span]]:
-    return [
-        [(f"{key} = {value}", "" if key in chosen else "dim"), (" (set)" if key in chosen else "", "bold")]
-        for key, value in limits.items()
-    ]
+def _limits(limits: Mapping[str, object], chosen: list[str]) -> Iterator[list[Span]]:
+    for key, value in limits.items():
+        if key in chosen:
+            yield [(f"{key} = {value}", ""), (" (set)", "bold")]
+        else:
+            yield [(f"{key} = {value}", "dim")]
+
+
+def _packed(items: Iterable[list[Span]], columns: int) -> list[list[Span]]:
+    """As many items on a line as it has room for, of ``columns``: one each would take a whole screen."""
+    lines: list[list[Span]] = []
+    used = 0
+    for spans in items:
+        length = sum(len(text) for text, _ in spans)  # keys and values of our own: a cell a character
+        if lines and used + len(GAP) + length <= columns:
+            lines[-1] += [(GAP, ""), *spans]
+            used += len(GAP) + length
+        else:
+            lines.append(list(spans))
+            used = length
+    return lines
 
 
 def _show_children(output: Output, detail: ActorDetail) -> None:
@@ -125,7 +144,7 @@ def _show_children(output: Output, detail: ActorDetail) -> None:
 def _show_events(output: Output, last: list[EventRow]) -> None:
     output.line()
     for row in last:
-        output.spans([(f"{event_line(row)}  {salient(row)}", "")], is_whole=False)
+        output.spans([(event_summary(row, output.columns), "")], is_whole=False)
 
 
 def _list(label: str, items: list[list[Span]]) -> Iterator[list[Span]]:

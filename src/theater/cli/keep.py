@@ -48,6 +48,8 @@ def export(
 ) -> None:
     """Write an actor's chain into a file, with all that it takes to verify it elsewhere."""
     session = session_of(context)
+    if to.exists() and not to.is_file():  # /dev/null as well: it would be replaced, for everybody
+        raise InvalidInput(f"{to} is no file: name one that is not there yet")
     if to.exists() and not force:
         raise InvalidInput(f"{to} exists already; choose another name, or replace it with --force")
     with holder(session) as client, session.output.working(f"writing {to}"):

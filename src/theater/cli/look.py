@@ -9,9 +9,8 @@ import msgspec
 import typer
 
 from theater.cli.guest_output import log_text
-from theater.cli.layout import cut
 from theater.cli.output import Output
-from theater.cli.salient import event_document, event_line, payload_document, payload_in, salient
+from theater.cli.salient import event_document, event_line, event_summary, payload_document, payload_in
 from theater.cli.session import session_of
 from theater.cli.subscribe import followed
 from theater.model.event import Kind
@@ -53,13 +52,12 @@ def events(
         if output.json:
             output.array(event_document(row) for row in chosen)
             return
-        columns = output.columns
         for row in chosen:
             if full:
                 output.line(f"{event_line(row)}  {row.hash}")
                 output.json_line(msgspec.json.encode(payload_document(row)).decode())
             else:
-                output.line(cut(f"{event_line(row)}  {salient(row)}", columns))
+                output.spans([(event_summary(row, output.columns), "")], is_whole=False)
 
 
 def logs(

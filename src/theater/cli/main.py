@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import faulthandler
 import os
 import sys
@@ -12,7 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from theater.cli.exits import Exit, exit_of
-from theater.cli.output import prepare_streams
+from theater.cli.output import abandon, prepare_streams
 from theater.cli.program import COMPLETING, NAME, named, program
 from theater.cli.session import Session
 from theater.errors import InternalError, InvalidInput, TheaterError
@@ -43,10 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(words, session)
         session.output.flush()
     except BrokenPipeError:
-        _abandon_stdout()
+        abandon(sys.stdout)
         return Exit.BROKEN_PIPE
     except OSError as error:  # other errors of the system were reported: this one came from reporting
-        _abandon_stdout()
+        abandon(sys.stdout)
         session.output.note(f"error: the output cannot be written: {error.strerror or error}")
         return Exit.FAILED
     return code
@@ -135,11 +134,3 @@ def _bug(error: BaseException, session: Session) -> InternalError:
 
 def _before_dashes(words: Sequence[str]) -> Sequence[str]:
     return words[: words.index("--")] if "--" in words else words
-
-
-def _abandon_stdout() -> None:
-    """Nothing more can be said there, and the interpreter shall not try to at its end."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

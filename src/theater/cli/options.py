@@ -16,6 +16,8 @@ from theater.model.quantity import parse_duration, parse_size
 JSON_MAX_BYTES = 64 * 2**20
 """The largest message that any actor can be allowed to take; each has a limit of its own."""
 
+_SHOWN_MAX_CHARS = 80
+
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -37,7 +39,7 @@ class Texts:
                 return decode_json_bytes(sys.stdin.buffer.read(JSON_MAX_BYTES + 1), max_bytes=JSON_MAX_BYTES).strip()
             check_json(text, max_bytes=JSON_MAX_BYTES)
         except InvalidJson as error:
-            raise typer.BadParameter(f"{option} {text[:80]}: {error.message}") from error
+            raise typer.BadParameter(f"{option} {text[:_SHOWN_MAX_CHARS]!r}: {error.message}") from error
         except OSError as error:
             raise typer.BadParameter(f"{option} -: standard input cannot be read: {error.strerror}") from error
         return text

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from io import TextIOWrapper
 from typing import TextIO
 
@@ -71,10 +71,11 @@ class Output:
         if sys.stdout.isatty():
             self._finish_line(sys.stdout)  # the same terminal, most likely; in a pipe stdout is left as it is
         sys.stdout.flush()
-        self._finish_line(sys.stderr)
         shown = safe(text.rstrip("\n"), keep="\n\t").replace("\n", "\n" + _INDENT) if has_lines else safe(text)
-        sys.stderr.write(shown + "\n")
-        sys.stderr.flush()
+        with _spared():
+            self._finish_line(sys.stderr)
+            sys.stderr.write(shown + "\n")
+            sys.stderr.flush()
 
     def error(self, error: TheaterError) -> None:
         """What went wrong."""
@@ -91,13 +92,15 @@ class Output:
         """What a guest wrote, as it wrote it: it decides itself where its lines end."""
         stream = sys.stdout if to_stdout else sys.stderr
         if text:
-            stream.write(safe(text, keep="\n\t"))
-            stream.flush()
+            with nullcontext() if to_stdout else _spared():
+                stream.write(safe(text, keep="\n\t"))
+                stream.flush()
             (self._mid_line.discard if text.endswith("\n") else self._mid_line.add)(to_stdout)
 
     def end_guest_line(self) -> None:
         """What a guest wrote to stderr ends here: what comes next begins a line."""
-        self._finish_line(sys.stderr)
+        with _spared():
+            self._finish_line(sys.stderr)
 
     def json_line(self, text: str) -> None:
         """A JSON text on a line of its own, out at once: whoever reads it may be waiting for it."""
@@ -163,7 +166,8 @@ class Output:
     def flush(self) -> None:
         """Everything is out."""
         sys.stdout.flush()
-        sys.stderr.flush()
+        with _spared():
+            sys.stderr.flush()
 
     def _table(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[list[Span]]:
         columns = self.columns if sys.stdout.isatty() else None
@@ -198,6 +202,29 @@ def _fill_standard_descriptors() -> None:
 def is_fancy(stream: TextIO) -> bool:
     """Whether it can do more than show one line after the other."""
     return stream.isatty() and not _console(stream).is_dumb_terminal
+
+
+def abandon(stream: TextIO) -> None:
+    """Nothing more can be said there, and the interpreter shall not try to at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with suppress(OSError, ValueError):
+        os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+@contextmanager
+def _spared() -> Iterator[None]:
+    """Messages that find no room on stderr are lost, and change nothing of what a command does and ends with.
+
+    Raises:
+        BrokenPipeError: whoever read them went away.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError:
+        abandon(sys.stderr)
 
 
 def _as_json(value: object) -> str:

@@ -28,10 +28,27 @@ from theater.model.wire import EventRow
 _PAYLOAD_MAX_BYTES = 2**31
 _SHOWN_MAX = 2000  # characters of one value: no line is that wide
 
+WIDE_COLUMNS = 120
+"""From here on a line has room for an event's whole time and name, and what it says."""
+
+_OWN_EXPORTS = "theater:actor/actor"
+
 
 def event_line(row: EventRow) -> str:
     """Its seq, time, kind and name."""
     return f"{row.seq:>5}  {row.time}  {row.kind:<9}  {row.name}"
+
+
+def event_summary(row: EventRow, columns: int) -> str:
+    """An event on one line that is going to be cut to ``columns``.
+
+    A narrow one has the time without its year and its fraction, and the name without package and version: else what the
+    event says would have no room.
+    """
+    if columns >= WIDE_COLUMNS:
+        return f"{event_line(row)}  {salient(row)}"
+    time = row.time[5:19].replace("T", " ")
+    return f"{row.seq:>5}  {time}  {row.kind:<9}  {_short_name(row.name)}  {salient(row)}"
 
 
 def salient(row: EventRow) -> str:
@@ -73,6 +90,14 @@ def payload_document(row: EventRow) -> object:
     except InvalidJson:
         return payload.decode("utf-8", "backslashreplace")
     return row.payload
+
+
+def _short_name(name: str) -> str:
+    """``wasi:clocks/wall-clock@0.2.9#now`` -> ``wall-clock#now``; what an actor itself exports has the function alone."""
+    interface, mark, function = name.partition("#")
+    if interface == _OWN_EXPORTS:
+        return function
+    return interface.rpartition("/")[2].partition("@")[0] + mark + function
 
 
 def _of(payload: Payload, name: str) -> str:

@@ -7,13 +7,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
 from theater.cli.component import Component, read_component
-from theater.cli.grants import restart_denied, show_effective
+from theater.cli.grants import show_effective
 from theater.cli.nodes import empty_node
 from theater.cli.session import Session
 from theater.cli.stage import Part, Seen
-from theater.cli.starting import start_through
+from theater.cli.starting import restart_through, start_through
 from theater.cli.talk import reply_text
-from theater.errors import Denied, TheaterError
+from theater.errors import TheaterError
 from theater.model.event import Head, Kind
 from theater.model.ids import ActorId, Digest
 from theater.model.payload import CrashedPayload, Payload, RefusedPayload, State, decode_payload
@@ -68,19 +68,25 @@ class ServerStage:
 
     def wake(self, actor: str, allowed: tuple[str, ...]) -> ServerPlayer:
         """As in ``Stage``."""
-        # A living actor has its grants, and one that ended is given them by the ceiling alone; see ``restart``.
-        del allowed
-        return self._player(self._client.actor(actor), None)
+        return self._player(self._client.actor(actor), None, allowed)
 
-    def _player(self, detail: ActorDetail, failure: TheaterError | None) -> ServerPlayer:
+    def _player(self, detail: ActorDetail, failure: TheaterError | None, allowed: tuple[str, ...] = ()) -> ServerPlayer:
         show_effective(detail.grants, self._session.output)
-        return ServerPlayer(self._client, detail, failure)
+        return ServerPlayer(self._session, self._client, detail, failure, allowed)
 
 
 class ServerPlayer:
     """Implements ``Player``."""
 
-    def __init__(self, client: Client, detail: ActorDetail, failure: TheaterError | None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        client: Client,
+        detail: ActorDetail,
+        failure: TheaterError | None,
+        allowed: tuple[str, ...],
+    ) -> None:
+        """``allowed``: beyond the ceiling, where it has to be started again; a living actor has its grants."""
         self.id = ActorId(detail.actor.id)
         self.role = detail.role or "actor"  # what is not known was erased, and so is gone
         self.status = detail.actor.status
@@ -89,7 +95,9 @@ class ServerPlayer:
         self.name = detail.actor.name
         self._has_state = detail.state_seq is not None
         self._next = detail.actor.seq + 1
+        self._session = session
         self._client = client
+        self._allowed = allowed
 
     def request(self, body: str, *, timeout_s: float) -> str | None:
         """As in ``Player``."""
@@ -101,10 +109,7 @@ class ServerPlayer:
 
     def restart(self) -> None:
         """As in ``Player``."""
-        try:
-            self._client.restart(self.id)
-        except Denied as denied:
-            raise restart_denied(denied) from None
+        restart_through(self._session, self._client, self.id, allowed=self._allowed)
         if self._has_state:
             return  # no ``init`` is run
         for row in self._client.follow(

@@ -1,8 +1,4 @@
-"""Having a server start an actor: its component is sent along, and what goes beyond the ceiling is asked of a person.
-
-The ceiling is the server's. Beyond it only the owner of its data directory can allow something: by a file there that
-the order names. So that can be done on the server's own machine, and nowhere else.
-"""
+"""Having a server start an actor, or start one again: what goes beyond its ceiling is asked of a person."""
 
 from __future__ import annotations
 
@@ -11,48 +7,43 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from theater.cli.allowing import manifest_of, with_allowance
 from theater.cli.component import Component, upload
-from theater.cli.grants import decide_or_ask
-from theater.cli.holder import own_folder
 from theater.cli.session import Session
 from theater.cli.stage import Part
-from theater.errors import Denied, InvalidInput
-from theater.model.wire import Started, StartOrder
-from theater.runtime.allowances import write_allowance
+from theater.model.wire import ActorRow, Started, StartOrder
 
 if TYPE_CHECKING:
     from theater.client import Client
 
 
 def start_through(session: Session, client: Client, part: Part, component: Component) -> Started:
-    """Start an actor on a server.
+    """Start an actor on a server, which is sent its component.
 
     Raises:
         InvalidInput and its children: nothing was started.
         Refused, Crashed: ``init`` did; ``data["actor"]`` has the id of the actor that stays to be looked at.
     """
-    own = own_folder(session, client)
-    if part.allowed and own is None:
-        raise InvalidInput(
-            f"--allow is for the owner of the server's data directory, which is not {session.folder().root}: what its "
-            "actors may have is for the ceiling in config.toml there to say"
-        )
-    with session.output.working("uploading"):
-        upload(client, component)
 
-    def started(allowed: Sequence[str]) -> Started:
-        allowance = None
-        if allowed and own is not None:
-            allowance = write_allowance(own, allowed, manifest=part.source.manifest.text)
+    def started(allowance: str | None) -> Started:
+        with session.output.working("uploading"):
+            upload(client, component)
         with session.output.working("compiling and starting"):
             return client.start(_order(part, component, allowance))
 
-    try:
-        if own is not None:
-            return decide_or_ask(started, allowed=part.allowed, output=session.output)
-        return started(())
-    except Denied as denied:
-        raise denied if own is not None else _elsewhere(denied) from None
+    text = part.source.manifest.text
+    return with_allowance(session, client, started, allowed=part.allowed, manifest=lambda: text)
+
+
+def restart_through(
+    session: Session, client: Client, id: str, *, from_init: bool = False, allowed: Sequence[str] = ()
+) -> ActorRow:
+    """Have a server begin an actor again. Raises as ``with_allowance`` and ``Client.restart``."""
+
+    def restarted(allowance: str | None) -> ActorRow:
+        return client.restart(id, from_init=from_init, allowance=allowance)
+
+    return with_allowance(session, client, restarted, allowed=allowed, manifest=lambda: manifest_of(client, id))
 
 
 def _order(part: Part, component: Component, allowance: str | None) -> StartOrder:
@@ -65,16 +56,4 @@ def _order(part: Part, component: Component, allowance: str | None) -> StartOrde
         arguments=list(part.arguments),
         rename=part.name is None,
         allowance=allowance,
-    )
-
-
-def _elsewhere(denied: Denied) -> Denied:
-    """The same, for whoever cannot allow it here."""
-    asked = denied.data.get("asked")
-    lines = [str(line) for line in asked] if isinstance(asked, list) else []
-    shown = "".join(f"\n    {line}" for line in lines)
-    return Denied(
-        f"the manifest asks for more than the server allows:{shown}\n"
-        "only there can that be allowed: once with --allow, or for ever by the same lines as [ceiling.…] in its "
-        "config.toml"
     )

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from theater.cli.output import Output
-from theater.cli.salient import event_document, event_line, salient
+from theater.cli.salient import event_document, event_summary
 from theater.cli.session import session_of
-from theater.errors import Busy, NotFound
+from theater.errors import Busy, Closing, NotFound
 from theater.model.wire import ActorRow, EventRow
 
 if TYPE_CHECKING:  # what it needs takes longer to import than most commands take to run
@@ -59,7 +59,8 @@ def followed(client: Client, actor: ActorRow, start: int, output: Output) -> Ite
     def tell(error: Busy) -> None:
         nonlocal is_waiting
         if not is_waiting:
-            output.note(f"{error.message}; going on when it is back")
+            why = error.message if isinstance(error, Closing) else f"the server at {client.url} is away"
+            output.note(f"{why}; going on when it is back")
         is_waiting = True
 
     begun = False
@@ -90,5 +91,5 @@ def _show(output: Output, row: EventRow) -> None:
     if output.json:
         output.document(event_document(row))
     else:
-        output.spans([(f"{event_line(row)}  {salient(row)}", "")], is_whole=False)
+        output.spans([(event_summary(row, output.columns), "")], is_whole=False)
         output.flush()

@@ -25,7 +25,7 @@ INTERVAL_MAX_S = 3600.0
 AGES_MAX = 50
 """Of how many actors the last event is asked for at each look; those further down have to wait."""
 
-_COLUMNS = ["NAME", "ID", "STATUS", "STEPS/S", "EVENTS/S", "RESTARTS", "WAITING", "MEMORY", "LAST"]
+_COLUMNS = ["NAME", "ID", "STATUS", "STEPS/S", "EVENTS/S", "RESTARTS", "WAITING", "LAST"]
 _ID_SHOWN = 8
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
 
@@ -148,7 +148,6 @@ def _rows(found: Sequence[Activity]) -> list[list[str]]:
             f"{item.events_per_s:.1f}",
             str(item.row.restarts),
             str(item.row.waiting),
-            "-" if item.row.memory is None else size_text(item.row.memory),
             age_text(item.last, now_us),
         ]
         for item in found
@@ -165,6 +164,5 @@ def _document(item: Activity) -> dict[str, object]:
         "events_per_s": round(item.events_per_s, 3),
         "restarts": row.restarts,
         "waiting": row.waiting,
-        "memory": row.memory,
         "last": item.last,
     }

@@ -19,13 +19,13 @@ from theater.build.builder import build_project
 from theater.build.output import Built
 from theater.build.project import MANIFEST, Project, find_project
 from theater.cli.component import Component, upload
-from theater.cli.grants import restart_denied, show_effective
+from theater.cli.grants import show_effective
 from theater.cli.nodes import empty_node
 from theater.cli.session import Session, session_of
 from theater.cli.stage import Part
-from theater.cli.starting import start_through
+from theater.cli.starting import restart_through, start_through
 from theater.cli.talk import crash_line
-from theater.errors import Busy, Crashed, Denied, InvalidInput, NotFound, Refused, TheaterError
+from theater.errors import Busy, Crashed, InvalidInput, NotFound, Refused, TheaterError
 from theater.model.ids import Digest
 from theater.model.ports import LIVING
 from theater.model.wire import ActorDetail, ActorRow
@@ -198,10 +198,7 @@ class Watcher:
         self._did("started", started.actor, built.digest)
 
     def _restarted(self, client: Client, row: ActorRow) -> ActorRow:
-        try:
-            return client.restart(row.id)
-        except Denied as denied:
-            raise restart_denied(denied) from None
+        return restart_through(self._session, client, row.id)
 
     def _compare_manifests(self, detail: ActorDetail, text: str) -> None:
         if text not in (detail.manifest, self._known.manifest):

@@ -261,7 +261,7 @@ def _segment(id: str, what: str) -> str:
         text = quote(id, safe="")
     except UnicodeEncodeError:
         text = ""
-    if text in ("", ".", "..") or len(id) > _ID_MAX_CHARS:
+    if text in ("", ".", "..") or "/" in id or len(id) > _ID_MAX_CHARS:  # a server takes %2F for a slash
         raise NotFound(f"no {what} {id[:_ID_MAX_CHARS]!r}")
     return text
 

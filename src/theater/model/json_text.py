@@ -15,23 +15,33 @@ How it works, in three stages, each for what the one before left over:
    brackets with the scalars before each next one, ``_ASCENT`` a run of closing ones with the scalars between, ``_REST``
    what follows a value in a container.
 
-Escapes are looked at beforehand in one sweep, which keeps the expressions small. All quantifiers are possessive:
+Before all that a long text is shown to a parser written in C, which is twenty times as fast: what it takes is JSON, and
+what it has no stack left for goes the way above. An expression that matches keeps the interpreter for as long as it
+takes, and a guest may send 64 MiB; so of a huge text the parser's no is taken, too. That it says neither yes nor no
+otherwise than what follows would is held by a test, and its depth decides nothing.
+
+Escapes are looked at before the three in one sweep, which keeps the expressions small. All quantifiers are possessive:
 nothing is tried twice from one place but a value that turns out too high, at most once for each of its ``_LOW`` levels.
 
-Tried and dropped: a loop over tokens (40 times slower on a large state), and a C parser with its limits raised (its
-limits decide, and they differ between versions).
+Tried and dropped: a loop over tokens (40 times slower on a large state), and the C parser alone with its limits raised
+(its limits decide, and they differ between versions).
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from typing import NoReturn
+
+import msgspec
 
 from theater.errors import InvalidJson
 
 NESTING_MAX = 1024
 """Containers within each other. Deeper texts are refused by many parsers, each at a depth of its own."""
 
+_LONG = 1024  # characters: below, the expression is as fast
+_HUGE = 64 * 1024  # characters: the expressions take 20 ms for the worst that is shorter
 _LOW = 3  # containers; each level doubles the size of the expression
 _ROUNDS_MAX = 8  # each costs at most three quarters of the one before
 
@@ -107,6 +117,10 @@ _BRACKETS = re.compile(rf"{_STRING}|[\[{{]++|[\]}}]++", re.DOTALL)
 _STRING_OR_BRACKETS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"?|[\[{]++|[\]}]++', re.DOTALL)  # an open string, too
 _LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
+_PARSER = msgspec.json.Decoder(msgspec.Raw)
+_PARSED_UNTIL = re.compile(r"\(byte ([0-9]+)\)")
+_DEEPER_IN_C = (3, 12)  # before, what is written in C heeds the limit of the interpreter, which is 1,000 by default
+
 _CLOSED_BY = str.maketrans("[{", "]}")
 
 
@@ -119,10 +133,41 @@ def check_json(text: str, *, max_bytes: int) -> None:
     size_bytes = len(text) if text.isascii() else _size_bytes(text)
     if size_bytes > max_bytes:
         raise InvalidJson(f"not accepted as JSON: {size_bytes} bytes, allowed {max_bytes}", offset=0)
+    if len(text) >= _LONG and _is_taken(text):
+        return
     if "\\" in text:
         _check_escapes(text)
-    if _VALUE.fullmatch(text) is None and not _collapses(text):
+    if len(text) >= _HUGE or (_VALUE.fullmatch(text) is None and not _collapses(text)):
         _Walk(text).run()
+
+
+def _is_taken(text: str) -> bool:
+    """Whether the parser takes it; False where somebody else has to judge. Fails for what is huge and no JSON."""
+    try:
+        _PARSER.decode(text)
+    except RecursionError:
+        if len(text) >= _HUGE:
+            _check_nesting(text)
+        return False
+    except msgspec.DecodeError as error:
+        if len(text) >= _HUGE:
+            _fail_as_parsed(text, str(error))
+        return False
+    if not _is_stack_short() and text.count("[") + text.count("{") > NESTING_MAX:
+        _check_nesting(text)
+    return True
+
+
+def _is_stack_short() -> bool:
+    """Whether nothing that recurses gets deeper than JSON may be."""
+    return sys.version_info < _DEEPER_IN_C and sys.getrecursionlimit() <= NESTING_MAX
+
+
+def _fail_as_parsed(text: str, why: str) -> NoReturn:
+    place = _PARSED_UNTIL.search(why)
+    offset = len(text) if place is None else len(text.encode()[: int(place[1])].decode("utf-8", "ignore"))
+    reason = _PARSED_UNTIL.sub("", why).removeprefix("JSON is malformed: ").strip()
+    _fail(offset, reason or "no value")
 
 
 def decode_json_bytes(data: bytes, *, max_bytes: int) -> str:
@@ -197,6 +242,19 @@ def _collapses(text: str) -> bool:
     return False
 
 
+def _check_nesting(text: str) -> None:
+    """Fail if anything is nested too deep. The text up to the first such place is known to be JSON."""
+    depth = 0
+    for token in _BRACKETS.finditer(text):
+        first = text[token.start()]
+        if first in "[{":
+            depth += len(token.group())
+            if depth > NESTING_MAX:
+                _fail(token.end() - (depth - NESTING_MAX), f"nested deeper than {NESTING_MAX}")
+        elif first != '"':
+            depth -= len(token.group())
+
+
 def _fail(offset: int, reason: str) -> NoReturn:
     raise InvalidJson(f"not JSON: {reason} at character {offset}", offset=offset)
 
@@ -221,7 +279,7 @@ class _Walk:
         if self._position != len(self._text):
             _fail(self._position, "something after the end of the value")
         if self._deep:
-            self._check_nesting()
+            _check_nesting(self._text)
 
     def _take_value(self) -> None:
         """Go on to behind the next low value, opening what stands before it."""
@@ -233,7 +291,7 @@ class _Walk:
             run = descent.group()
             self._open += _NOT_OPENING.sub("", _WHOLE_STRING.sub("", run) if '"' in run else run)
             if len(self._open) > NESTING_MAX:
-                self._check_nesting()
+                _check_nesting(self._text)
             self._position = descent.end()
             low = _VALUE.match(self._text, self._position)
         if len(self._open) + _LOW > NESTING_MAX:
@@ -273,18 +331,6 @@ class _Walk:
                     _fail(self._position + offset, f"'{bracket}' where '{self._open[-1]}' is open")
                 self._open = self._open[:-1]
         raise AssertionError(run)
-
-    def _check_nesting(self) -> None:
-        """Fail if anything is nested too deep. The text up to the first such place is known to be JSON."""
-        depth = 0
-        for token in _BRACKETS.finditer(self._text):
-            first = self._text[token.start()]
-            if first in "[{":
-                depth += len(token.group())
-                if depth > NESTING_MAX:
-                    _fail(token.end() - (depth - NESTING_MAX), f"nested deeper than {NESTING_MAX}")
-            elif first != '"':
-                depth -= len(token.group())
 
     def _explain_value(self) -> NoReturn:
         """A value was to come here, and none that opens or stands here is right."""

@@ -30,6 +30,8 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}\Z")
 # and nothing else runs while an expression is being matched.
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_-]*)(?::-([^{}]*))?\}")
 _PARAMS_MAX_BYTES = 2**20
+_REPLACED_MAX = 4 * 2**20
+"""Characters that may take the place of placeholders, all together: one long value named often would be any size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +79,8 @@ def parse_manifest(text: str, *, settings: Mapping[str, object] | None = None, p
     """
     table = _read_toml(text)
     _refuse_unknown(table)
-    values = _members(params) | dict(settings or {})
-    used: dict[str, object] = {}
-    table = {key: _replace(value, values, used, where=key) for key, value in table.items()}
+    replacing = _Replacing(_members(params) | dict(settings or {}))
+    table = {key: replacing.replace(value, where=key) for key, value in table.items()}
     name = check_name(table.get("name"))
     component = table.get("component")
     if not isinstance(component, str) or not component:
@@ -95,7 +96,7 @@ def parse_manifest(text: str, *, settings: Mapping[str, object] | None = None, p
         instance=instance,
         limits=parse_limits(_table(table, "limits")),
         capabilities={key: _table(_table(table, "capabilities"), key) for key in _table(table, "capabilities")},
-        settings=used,
+        settings=replacing.used,
         supervision=parse_supervision(_table(table, "supervision")),
     )
 
@@ -149,39 +150,55 @@ def _params_text(value: object) -> str:
     return text
 
 
-def _replace(value: object, values: Mapping[str, object], used: dict[str, object], *, where: str) -> object:
-    match value:
-        case dict():
-            return {key: _replace(item, values, used, where=f"{where}.{key}") for key, item in value.items()}
-        case list():
-            return [_replace(item, values, used, where=where) for item in value]
-        case str():
-            return _replace_text(value, values, used, where=where)
-        case _:
-            return value
+class _Replacing:
+    """The values of placeholders; which of them were used, and how much room is left for them."""
 
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self._values = values
+        self._sizes: dict[str, int] = {}
+        self._left = _REPLACED_MAX
+        self.used: dict[str, object] = {}
 
-def _replace_text(text: str, values: Mapping[str, object], used: dict[str, object], *, where: str) -> object:
-    def value_of(match: re.Match[str]) -> object:
+    def replace(self, value: object, *, where: str) -> object:
+        """``value`` with every placeholder replaced. Raises ``InvalidManifest``."""
+        match value:
+            case dict():
+                return {key: self.replace(item, where=f"{where}.{key}") for key, item in value.items()}
+            case list():
+                return [self.replace(item, where=where) for item in value]
+            case str():
+                return self._replace_text(value, where=where)
+            case _:
+                return value
+
+    def _replace_text(self, text: str, *, where: str) -> object:
+        whole = _PLACEHOLDER.fullmatch(text)
+        if whole is not None:
+            return self._value_of(whole, where)
+
+        def as_text(match: re.Match[str]) -> str:
+            value = self._value_of(match, where)
+            if isinstance(value, (dict, list)) or value is None:
+                raise InvalidManifest(
+                    f"{where}: ${{{match[1]}}} stands inside a longer text, so it must be a plain value"
+                )
+            return value if isinstance(value, str) else json.dumps(value)
+
+        return _PLACEHOLDER.sub(as_text, text)
+
+    def _value_of(self, match: re.Match[str], where: str) -> object:
         name, default = match[1], match[2]
-        if name in values:
-            used[name] = values[name]
-            return values[name]
-        if default is None:
-            raise InvalidManifest(f"{where} needs a value for ${{{name}}}: pass --set {name}=VALUE")
-        return default
-
-    whole = _PLACEHOLDER.fullmatch(text)
-    if whole is not None:
-        return value_of(whole)
-
-    def as_text(match: re.Match[str]) -> str:
-        value = value_of(match)
-        if isinstance(value, (dict, list)) or value is None:
-            raise InvalidManifest(f"{where}: ${{{match[1]}}} stands inside a longer text, so it must be a plain value")
-        return value if isinstance(value, str) else json.dumps(value)
-
-    return _PLACEHOLDER.sub(as_text, text)
+        if name not in self._values:
+            if default is None:
+                raise InvalidManifest(f"{where} needs a value for ${{{name}}}: pass --set {name}=VALUE")
+            return default
+        value = self.used[name] = self._values[name]
+        if name not in self._sizes:
+            self._sizes[name] = len(value if isinstance(value, str) else json.dumps(value))
+        self._left -= self._sizes[name]
+        if self._left < 0:
+            raise InvalidManifest(f"{where}: its placeholders become more than {_REPLACED_MAX} characters")
+        return value
 
 
 def parse_setting(text: str) -> tuple[str, object]:

@@ -247,11 +247,12 @@ class EventStore(Protocol):
     def free_bytes(self) -> int:
         """How much room there is for more, as the system says."""
 
-    def wipe(self) -> int:
+    def wipe(self, may_go_on: Callable[[], bool] = lambda: True) -> int:
         """Erase the payloads of actors that were removed, and say how many bytes. Blocks, in slices of short writes.
 
-        What was begun and not finished when a process died is taken up by the next call. Not to be called from what
-        ``append`` calls back; and what waits for other batches may be called back on this thread.
+        What was begun and not finished when a process died, or when ``may_go_on`` said no, is taken up by the next
+        call. Not to be called from what ``append`` calls back; and what waits for other batches may be called back on
+        this thread.
         """
 
     def sweep(self) -> Swept:

@@ -73,8 +73,6 @@ class ActorRow(Document, frozen=True):
     """Messages in its mailbox."""
     steps: Count | None = None
     """That it closed since the server was started; null where no server was asked."""
-    memory: Count | None = None
-    """Bytes of wasm memory that its last step had at its end; null while the engine does not tell."""
 
 
 class ActorPage(Document, frozen=True):
@@ -201,7 +199,7 @@ class RestartOrder(Order, frozen=True):
 
     from_init: bool = False
     allowance: str | None = None
-    """As in ``StartOrder``, for one that has ended: what it has is then within the ceiling and that."""
+    """As in ``StartOrder``; for its own manifest, where it has ended and goes beyond the ceiling."""
 
 
 class UpgradeOrder(Order, frozen=True):
@@ -221,6 +219,8 @@ class ForkOrder(Order, frozen=True):
     """The digest of one in the content store; null: the one that the other had there."""
     rename: bool = False
     """As in ``StartOrder``."""
+    allowance: str | None = None
+    """As in ``StartOrder``; for the other's manifest."""
 
 
 class Removed(Document, frozen=True):

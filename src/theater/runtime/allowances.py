@@ -1,6 +1,6 @@
-"""What a person allowed an actor that the server is to start, each good for one start.
+"""What a person allowed an actor that the server is to start, restart or fork, each good for one time.
 
-``theater start --allow`` writes a file into the data directory and names it in the order; the server reads and removes
+``--allow`` writes a file into the data directory and names it in the order; the server reads and removes
 it. So the right to go beyond the ceiling comes from the data directory's owner, and never from a token alone.
 """
 
@@ -34,6 +34,8 @@ class _Allowance(msgspec.Struct, frozen=True):
 
 def write_allowance(folder: DataDir, allowed: Sequence[str], *, manifest: str) -> str:
     """Allow the next start of exactly this manifest what goes beyond the ceiling; returns the name to start it with.
+
+    A restart or a fork is a start, too.
 
     Who can write here owns the data directory, and that is the whole right: no token gives it.
 

@@ -17,6 +17,7 @@ from theater.model.toml_text import parse_toml
 from theater.runtime.permissions import Grants, default_ceiling, parse_grants
 
 PORT_MAX = 65_535
+_FILE_MAX_BYTES = 2**20  # far more than there is to say
 _HOST_MAX_CHARS = 253
 
 
@@ -218,11 +219,19 @@ def _home(environ: Mapping[str, str]) -> Path:
 
 def _read(file: Path) -> dict[str, object]:
     try:
-        text = file.read_text(encoding="utf-8")
+        if file.exists() and not file.is_file():  # a pipe would be waited for, and a device has no end
+            raise InvalidInput(f"{file} is no file")
+        with file.open("rb") as opened:
+            data = opened.read(_FILE_MAX_BYTES + 1)
+        text = data.decode()
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{file} cannot be read: {error}") from error
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{file} is not TOML: it is no text in UTF-8") from error
+    if len(data) > _FILE_MAX_BYTES:
+        raise InvalidInput(f"{file} is too large: it may have {_FILE_MAX_BYTES} bytes")
     try:
         table = parse_toml(text)
     except InvalidInput as error:

@@ -39,7 +39,7 @@ def bounds_of(limits: Limits) -> Bounds:
 class Card:
     """One actor. Guarded by its directory's lock."""
 
-    __slots__ = ("bounds", "children", "deferred", "descendants", "places", "record")
+    __slots__ = ("bounds", "children", "deferred", "descendants", "is_listed", "places", "record")
 
     def __init__(self, record: ActorRecord) -> None:
         self.record = record
@@ -53,6 +53,8 @@ class Card:
         """In the order of their start, those that were removed left out."""
         self.descendants = 0
         """How many there are below it."""
+        self.is_listed = False
+        """Whether it is on the list of its parent, and so counts with whoever is above."""
 
     @property
     def is_living(self) -> bool:
@@ -266,6 +268,7 @@ class Directory:
             if parent.children is None:
                 parent.children = []
             parent.children.append(record.id)
+            self._cards[record.id].is_listed = True
             self._count_descendants(record.id, 1)
 
     def _disown(self, record: ActorRecord) -> None:
@@ -274,8 +277,12 @@ class Directory:
             own = self._cards.get(record.id)
             self._count_descendants(record.id, -1 - (own.descendants if own is not None else 0), parent)
             parent.children.remove(record.id)
+            if own is not None:
+                own.is_listed = False
 
     def _count_descendants(self, child: ActorId, more: int, parent: Card | None = None) -> None:
         line = [parent.record.id, *self.line_of(parent.record.id)] if parent is not None else self.line_of(child)
         for ancestor in line:
             self._cards[ancestor].descendants += more
+            if not self._cards[ancestor].is_listed:
+                return  # it counts nowhere above, and so does what is below it

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 from theater.errors import HeadConflict, InternalError, NotFound, NotRunning, NotStopped, StoreError, TheaterError
 from theater.model.ids import ActorId
@@ -299,6 +300,7 @@ class Dispatcher:
         """Wake nobody any more, and wait for those who are being woken."""
         with self._lock:
             self._is_closing = True
+        self.erasing.hasten()
         self.surroundings.timers.close()
         self.surroundings.channels.close_outside("the runtime was closed")
         self._wakers.shutdown(wait=True, cancel_futures=True)
@@ -392,9 +394,12 @@ class Dispatcher:
         try:
             for _ in range(SEIZES_MAX):
                 with self._lock:
+                    if self._is_closing:
+                        raise _closed()
                     waking, found = self._waking.get(actor), self._in_memory.get(actor)
                 if waking is not None:
-                    wait([waking])
+                    with suppress(Exception):  # whoever wanted it hears of that; cancelled where the runtime closes
+                        waking.result()
                 elif found is None:
                     break
                 elif found.retire():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from theater.runtime.mishap import report
@@ -10,6 +11,10 @@ from theater.runtime.node import Node
 
 if TYPE_CHECKING:
     from theater.runtime.surroundings import Router
+
+
+CLOSING_S = 10.0
+"""For how long it goes on when the runtime closes. What is left then is erased when the node is opened again."""
 
 
 class Erasing:
@@ -22,6 +27,7 @@ class Erasing:
         self._turn = threading.Lock()  # held by whoever erases
         self._is_busy = False
         self._is_wanted = False
+        self._until_s: float | None = None
 
     @property
     def is_quiet(self) -> bool:
@@ -38,15 +44,22 @@ class Erasing:
         if not self._router.background(self._work):
             self._is_busy = False
 
+    def hasten(self) -> None:
+        """The runtime closes: from now on there is only so much time."""
+        self._until_s = time.monotonic() + CLOSING_S
+
     def finish(self) -> None:
-        """The runtime closes, and nobody else works for it: what did not get a thread any more is done here."""
+        """Nobody else works for the runtime any more: what did not get a thread is done here."""
         if self._is_busy:
             self._work()
 
     def wipe(self) -> int:
         """Erase all that can be erased now, and say how many bytes. Blocks, also for whoever does so already."""
         with self._turn:
-            return self._node.store.wipe()
+            return self._node.store.wipe(self._may_go_on)
+
+    def _may_go_on(self) -> bool:
+        return self._until_s is None or time.monotonic() < self._until_s
 
     def _work(self) -> None:
         while True:

@@ -7,12 +7,16 @@ one holds nothing but its place, and none is missed or comes twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from functools import partial
+from typing import TypeVar
 
 from theater.model.event import Event
 from theater.model.ids import ActorId
 from theater.model.ports import EventStore
 from theater.runtime.feed import Feed, Watch
+
+T = TypeVar("T")
 
 PAGE_EVENTS = 256
 PAGE_BYTES = 2**20
@@ -40,10 +44,12 @@ async def pages(
         Damaged: what is stored is not what was written.
     """
     with feed.watch(actor) as watch:
-        place = await asyncio.to_thread(_end, store, actor) if start is None else start
+        place = await _read(watch, lambda: _end(store, actor), 0) if start is None else start
+        if actor is not None and await _read(watch, lambda: _is_removed(store, actor), False):
+            watch.tell(is_removed=True)  # that was before anybody watched, so that nobody else says so
         while not watch.is_closed:
             was_over = watch.is_over  # before the page is read: what was committed until then is in it
-            page = await _next_page(store, watch, place)
+            page = await _read(watch, partial(read_page, store, actor, place), Page())
             if page:
                 place = page[-1][0] + 1
                 yield page
@@ -53,12 +59,13 @@ async def pages(
                 yield []
 
 
-async def _next_page(store: EventStore, watch: Watch, place: int) -> Page:
+async def _read(watch: Watch, read: Callable[[], T], otherwise: T) -> T:
+    """What ``read`` reads, off the event loop; ``otherwise`` where the feed was closed, and the store with it."""
     try:
-        return await asyncio.to_thread(read_page, store, watch.actor, place)
+        return await asyncio.to_thread(read)
     except Exception:
-        if watch.is_closed:  # and the store with it
-            return []
+        if watch.is_closed:
+            return otherwise
         raise
 
 
@@ -91,3 +98,10 @@ def read_page(store: EventStore, actor: ActorId | None, start: int, *, most: int
 
 def _end(store: EventStore, actor: ActorId | None) -> int:
     return store.size_events() if actor is None else store.head(actor).seq + 1
+
+
+def _is_removed(store: EventStore, actor: ActorId) -> bool:
+    """Whether its last event is that of its removal. Others have a chain and no row: those that are on the way here."""
+    if store.record(actor) is not None:
+        return False
+    return any(event.header.name == "erased" for event in store.events(actor, start=max(0, store.head(actor).seq)))

@@ -25,6 +25,10 @@ SWEEP_DROPS = 256
 """Keys that are dropped in one transaction."""
 
 
+RECOUNT_US = 1_000_000
+"""For so long it is believed that an actor has as many as it may: to count them takes longer the more there are."""
+
+
 class Forgetting:
     """Belongs to the event loop of its ``delivery``. ``counts``: how many keys each actor has in the store."""
 
@@ -34,7 +38,8 @@ class Forgetting:
         self._delivery = delivery
         self._loop = asyncio.get_running_loop()
         self._counts = dict(counts)  # never too low: those that were given back are found with the next look
-        self._fresh: set[str] | None = None  # what was put while a look is being taken
+        self._counted_us = -RECOUNT_US
+        self._fresh: dict[ActorId, set[str]] | None = None  # what was put while a look is being taken
         self._task: asyncio.Task[None] | None = None
         self._cancel: Callable[[], None] | None = None
         self._is_closed = False
@@ -48,13 +53,12 @@ class Forgetting:
             Busy: there are as many as may be.
         """
         if self._counts.get(actor, 0) >= KEYS_MAX:
-            self._counts[actor] = self._store.size_entries("key").get(actor, 0)
+            self._recount(actor)
         if self._counts.get(actor, 0) >= KEYS_MAX:
-            self._look()
             raise Busy(f"{KEYS_MAX} idempotency keys of this actor are remembered, as many as may be; try again later")
         self._counts[actor] = self._counts.get(actor, 0) + 1
         if self._fresh is not None:
-            self._fresh.add(place)
+            self._fresh.setdefault(actor, set()).add(place)
         self._wait()
 
     async def close(self) -> None:
@@ -65,6 +69,14 @@ class Forgetting:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+
+    def _recount(self, actor: ActorId) -> None:
+        """How many there really are; and let old ones be looked for."""
+        now_us = self._clock.now_us()
+        if not 0 <= now_us - self._counted_us < RECOUNT_US:
+            self._counted_us = now_us
+            self._counts[actor] = self._store.size_entries("key").get(actor, 0)
+            self._look()
 
     def _wait(self) -> None:
         """Look in an hour."""
@@ -84,7 +96,7 @@ class Forgetting:
             self._cancel = None
         if self._is_closed or self._task is not None:
             return
-        self._fresh = set()
+        self._fresh = {}
         self._task = self._loop.create_task(self._forget())
         self._task.add_done_callback(self._looked)
 
@@ -98,13 +110,17 @@ class Forgetting:
             self._wait()
 
     async def _forget(self) -> None:
-        for actor in await asyncio.to_thread(self._store.holders, "key"):
+        holders = await asyncio.to_thread(self._store.holders, "key")
+        for actor in holders:
             over, left = await asyncio.to_thread(self._over, actor)
             for start in range(0, len(over), SWEEP_DROPS):
                 await self._drop(actor, over[start : start + SWEEP_DROPS])
-            self._counts[actor] = left + sum(place in self._fresh_ones for place in over)
-        for actor in [actor for actor, count in self._counts.items() if count == 0]:
-            del self._counts[actor]
+            self._counts[actor] = left + len(self._fresh_ones(actor))  # some of these twice
+        gone = self._counts.keys() - set(holders)
+        for actor in [*gone, *(actor for actor in holders if self._counts[actor] == 0)]:
+            self._counts[actor] = len(self._fresh_ones(actor))
+            if not self._counts[actor]:
+                del self._counts[actor]
 
     def _over(self, actor: ActorId) -> tuple[list[str], int]:
         """The places of keys that are over, and how many are not. What still waits is not over."""
@@ -120,13 +136,12 @@ class Forgetting:
     async def _drop(self, actor: ActorId, places: list[str]) -> None:
         """Drop them but those that were put again since they were read: from here on it goes in the order of calls."""
         drops = tuple(
-            EntryKey(actor, "key", place, required=False) for place in places if place not in self._fresh_ones
+            EntryKey(actor, "key", place, required=False) for place in places if place not in self._fresh_ones(actor)
         )
         if drops:
             future: asyncio.Future[Appended] = self._loop.create_future()
             self._store.append(Append(actor, None, (), drops=drops), lambda result: self._delivery.put(future, result))
             await future
 
-    @property
-    def _fresh_ones(self) -> set[str]:
-        return self._fresh or set()
+    def _fresh_ones(self, actor: ActorId) -> set[str]:
+        return (self._fresh or {}).get(actor, set())

@@ -14,10 +14,10 @@ component that the source had, and is upgraded before anybody can send it anythi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from abc import abstractmethod
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from theater.errors import InvalidComponent, InvalidInput, NameTaken, NotFound, StoreError, TheaterError
 from theater.model.event import EMPTY
@@ -28,17 +28,16 @@ from theater.model.payload import Forked
 from theater.model.ports import ActorRecord, EventStore
 from theater.runtime.actor import Actor
 from theater.runtime.birth import give_birth
+from theater.runtime.channel_ref import SOURCE
 from theater.runtime.conception import Request, free_name, permissions_of, root_permissions
+from theater.runtime.dispatcher import Dispatcher
 from theater.runtime.exports import MIGRATE
 from theater.runtime.history import event_at, program_at, read_genesis, state_at
+from theater.runtime.keeping import Keeping
 from theater.runtime.lookup import find_record
 from theater.runtime.permissions import Permissions
 from theater.runtime.reference import ActorRef
 from theater.runtime.surroundings import Surroundings
-
-if TYPE_CHECKING:
-    from theater.runtime.dispatcher import Dispatcher
-    from theater.runtime.runtime import Runtime
 
 SUFFIX = "-fork"
 NAME_MAX_CHARS = 63
@@ -48,13 +47,14 @@ PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Fork:
-    """What is wanted. ``source`` is a name, an id, or the beginning of one; see ``Runtime.fork``."""
+class _Wanted:
+    """As ``Forking.fork`` is told."""
 
     source: str
     at: int
     name: str | None
     component: Digest | None
+    allowed: tuple[str, ...]
     by: str
     rename: bool
 
@@ -68,32 +68,58 @@ class _Plan:
     successor: Digest | None
 
 
-async def fork(
-    runtime: Runtime,
-    dispatcher: Dispatcher,
-    wanted: Fork,
-    *,
-    off_loop: Callable[[Callable[[], tuple[Actor, Digest | None]]], Awaitable[tuple[Actor, Digest | None]]],
-) -> ActorRef:
-    """Make a fork, durable, and have it migrate its state where it has to. Raises as ``Runtime.fork``."""
+class Forking(Keeping):
+    """A part of ``Runtime``; its methods belong to the event loop that entered that."""
 
-    def begin() -> tuple[Actor, Digest | None]:
-        plan = _plan(dispatcher, wanted)
-        runtime.require_open()
-        return _begun(dispatcher, plan, rename=wanted.rename), plan.successor
+    @abstractmethod
+    def _refer(self, actor: Actor, by: str) -> ActorRef: ...
 
-    actor, successor = await off_loop(begin)
-    reference = ActorRef(runtime, actor, by=wanted.by)
-    if successor is not None:
-        try:
-            await reference.upgrade(f"sha256:{successor}")
-        except TheaterError as error:
-            error.data["actor"] = actor.record.id
-            raise
-    return reference
+    async def fork(
+        self,
+        text: str,
+        *,
+        at: int,
+        name: str | None = None,
+        component: Digest | None = None,
+        allowed: Sequence[str] = (),
+        by: str = SOURCE,
+        rename: bool = False,
+    ) -> ActorRef:
+        """A new root actor that goes on from the last step of another's that was closed before event ``at``.
+
+        It has the state as of there, and nothing else: see above. It is called ``NAME-fork`` unless it gets a ``name``;
+        ``allowed``, ``by`` and ``rename`` are as in ``spawn``. Whether the other one lives makes no difference.
+
+        Raises:
+            NotFound: there is no such actor (it may have been removed), event or component.
+            InvalidInput and its children: there was no state, or it cannot go on with that component. Nothing was made.
+            Denied: its manifest asks for more than this node allows; ``data["asked"]`` has the lines.
+            Damaged, Unsound: what it would go on from is erased, or withheld, or is none.
+            Refused, Crashed: ``migrate`` of ``component`` did; the fork, ``data["actor"]``, is as it was before.
+            NotRunning, DiskFull, NameTaken: as ``spawn``.
+        """
+        self.require_room()
+        wanted = _Wanted(text, at, name, component, tuple(allowed), by, rename)
+        return await self._arrivals.arrival(self._forked(wanted))
+
+    async def _forked(self, wanted: _Wanted) -> ActorRef:
+        def begin() -> tuple[Actor, Digest | None]:
+            plan = _plan(self._dispatcher, wanted)
+            self.require_open()
+            return _begun(self._dispatcher, plan, rename=wanted.rename), plan.successor
+
+        actor, successor = await self._off_loop(begin)
+        reference = self._refer(actor, wanted.by)
+        if successor is not None:
+            try:
+                await reference.upgrade(f"sha256:{successor}")
+            except TheaterError as error:
+                error.data["actor"] = actor.record.id
+                raise
+        return reference
 
 
-def _plan(dispatcher: Dispatcher, wanted: Fork) -> _Plan:
+def _plan(dispatcher: Dispatcher, wanted: _Wanted) -> _Plan:
     """Everything about it is checked but for its name. Nothing has happened."""
     node = dispatcher.surroundings.node
     store = node.store
@@ -109,7 +135,7 @@ def _plan(dispatcher: Dispatcher, wanted: Fork) -> _Plan:
         )
     manifest = parse_manifest(genesis.manifest, settings=genesis.settings, params=genesis.params)
     check_json(state.text, max_bytes=manifest.limits.state_bytes)
-    permissions = permissions_of(node, manifest)
+    permissions = permissions_of(node, manifest, wanted.allowed)
     own = program_at(store, source.id, forked.seq)
     component = wanted.component or own
     loaded = node.loader.load(component)
@@ -122,7 +148,8 @@ def _plan(dispatcher: Dispatcher, wanted: Fork) -> _Plan:
         own if is_migrated else component,
         name,
         tuple(genesis.arguments),
-        by=wanted.by,
+        wanted.allowed,
+        wanted.by,
         environment=tuple((variable, value) for variable, value in genesis.environment),
         forked=forked,
     )

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from theater.errors import IdempotencyMismatch, TheaterError
+from theater.errors import Damaged, IdempotencyMismatch, NotFound, TheaterError
 from theater.model.ids import ActorId
 from theater.model.ports import Clock, Entry
 from theater.runtime.arrivals import Arrivals
@@ -138,7 +138,12 @@ class Idempotency:
             self._under_way.pop(claim.place).set_result(None)
 
     async def _recorded(self, actor: ActorId, row: KeyRow) -> Reply:
-        answer = await asyncio.to_thread(recorded_answer, self._home.store, actor, row)
+        try:
+            answer = await asyncio.to_thread(recorded_answer, self._home.store, actor, row)
+        except Damaged:
+            if self._home.store.record(actor) is None:
+                raise NotFound(f"there is no actor {actor}: it was removed") from None
+            raise
         if isinstance(answer, TheaterError):
             raise answer
         return answer

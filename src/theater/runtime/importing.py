@@ -164,7 +164,7 @@ def _record(event: Event, genesis: Payload | None) -> ActorRecord:
     if not is_name(genesis.name) or not is_digest(genesis.program):
         raise Unsound("event 0: it has no name or no component that an actor can have", seq=0)
     parent = genesis.parent
-    if parent is not None and not is_actor_id(parent):
+    if parent is not None and (not is_actor_id(parent) or parent == event.header.actor):
         raise Unsound("event 0: its parent is no actor", seq=0)
     return ActorRecord(
         id=event.header.actor,

@@ -36,6 +36,8 @@ def _said_in_step(store: EventStore, actor: ActorId, row: KeyRow) -> Answer | No
     """The answer by a call of the step that event ``row.seq`` closed; None where the step was that of the request."""
     assert row.seq is not None
     closing = event_at(store, actor, row.seq)
+    if closing.header.kind != "state":  # what a step said that failed, nobody heard
+        return None
     receipt = Head(row.seq, closing.hash)
     for event in store.events_reversed(actor, start=row.seq - 1):
         if event.header.kind == "message":

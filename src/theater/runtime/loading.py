@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from theater.capabilities.registry import THEATER_VERSION, Registry
-from theater.errors import InvalidComponent
+from theater.errors import InvalidComponent, NotFound
 from theater.model.capability import SUSPENDING, Grant, HostClass, HostFunction
 from theater.model.execution import Engine, ImportedFunction, Program
 from theater.model.ids import Digest
@@ -118,8 +118,17 @@ class Loader:
                 self._used_s[digest] = time.monotonic()
                 turn = self._turns.setdefault(digest, threading.Lock())
             with turn:  # whoever comes while it is compiled waits for that, and does not compile it again
-                known = self._loaded.get(digest) or self._load(digest)
+                known = self._loaded.get(digest) or self._load_present(digest)
         return known
+
+    def _load_present(self, digest: Digest) -> Loaded:
+        try:
+            return self._load(digest)
+        except NotFound:  # guests may name as many as they like
+            with self._lock:
+                self._used_s.pop(digest, None)
+                self._turns.pop(digest, None)
+            raise
 
     def forget(self, digest: Digest, remove: Callable[[Digest], bool], *, unused_s: float) -> bool:
         """Let go of a program, and have ``remove`` remove its component, unless it was loaded within that time.

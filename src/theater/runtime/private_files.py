@@ -29,12 +29,15 @@ def read_private(path: Path, *, folder: int | None = None) -> bytes:
         raise
     except OSError as error:
         raise Damaged(f"{path} cannot be read ({error.strerror}): it has to be a file of yours alone") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise Damaged(f"{path} is no file: remove it")
         check_private(path, status)
-        return file.read(_FILE_MAX_BYTES)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:  # it takes no folder
+            return file.read(_FILE_MAX_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def check_private(path: Path, status: os.stat_result) -> None:

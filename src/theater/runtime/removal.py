@@ -65,7 +65,8 @@ def remove(dispatcher: Dispatcher, actor: ActorId, *, tree: bool, by: str) -> li
             seized.append(each)
         if _doomed(dispatcher, actor, tree=tree) != doomed:
             raise NotStopped(f"actor {actor} got children meanwhile: try again", actor=actor)
-        _leave_family(dispatcher, actor, by)
+        if not _is_in_circle(dispatcher, actor, doomed):
+            _leave_family(dispatcher, actor, by)
         for each in doomed:
             _erase(dispatcher, each, by)
             seized.remove(each)
@@ -84,6 +85,12 @@ def _doomed(dispatcher: Dispatcher, actor: ActorId, *, tree: bool) -> list[Actor
     if below and not tree:
         raise NotStopped(f"there are {len(below)} actors below {actor}: remove them first, or all of the tree")
     return [*below, actor]
+
+
+def _is_in_circle(dispatcher: Dispatcher, actor: ActorId, doomed: list[ActorId]) -> bool:
+    """Whether its supervisor goes with it. That cannot be, but two chains that were taken in may say so."""
+    card = dispatcher.surroundings.directory.card(actor)
+    return card is not None and card.record.parent in doomed
 
 
 def _leave_family(dispatcher: Dispatcher, child: ActorId, by: str) -> None:

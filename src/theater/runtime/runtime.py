@@ -48,9 +48,8 @@ from theater.runtime.delivery import Delivery
 from theater.runtime.dispatcher import Dispatcher
 from theater.runtime.feed import Feed
 from theater.runtime.forgetting import Forgetting
-from theater.runtime.forking import Fork, fork
+from theater.runtime.forking import Forking
 from theater.runtime.idempotency import Idempotency
-from theater.runtime.keeping import Keeping
 from theater.runtime.letter import Answer, Letter, Reply
 from theater.runtime.live import Live
 from theater.runtime.lookup import find_record
@@ -79,7 +78,7 @@ __all__ = ["ActorRef", "Runtime"]
 T = TypeVar("T")
 
 
-class Runtime(Keeping):
+class Runtime(Forking):
     """One node. Its methods belong to the event loop that entered it."""
 
     def __init__(
@@ -228,33 +227,6 @@ class Runtime(Keeping):
             except NameTaken:
                 if not rename or free == free_name(self._dispatcher.surroundings.directory, wanted):
                     raise  # nobody was faster
-
-    async def fork(
-        self,
-        text: str,
-        *,
-        at: int,
-        name: str | None = None,
-        component: Digest | None = None,
-        by: str = SOURCE,
-        rename: bool = False,
-    ) -> ActorRef:
-        """A new root actor that goes on from the last step of another's that was closed before event ``at``.
-
-        It has the state as of there, and nothing else; see ``forking``. It is called ``NAME-fork`` unless it gets a
-        ``name``; ``rename`` and ``by`` as in ``spawn``. Whether the other one lives makes no difference.
-
-        Raises:
-            NotFound: there is no such actor (it may have been removed), event or component.
-            InvalidInput and its children: there was no state, or it cannot go on with that component. Nothing was made.
-            Denied: its manifest asks for more than this node allows; ``data["asked"]`` has the lines.
-            Damaged: what it would go on from is erased or withheld.
-            Refused, Crashed: ``migrate`` of ``component`` did; the fork, ``data["actor"]``, is as it was before.
-            NotRunning, DiskFull, NameTaken: as ``spawn``.
-        """
-        self.require_room()
-        wanted = Fork(text, at, name, component, by, rename)
-        return await self._arrivals.arrival(fork(self, self._dispatcher, wanted, off_loop=self._off_loop))
 
     async def put_component(self, component: str | Path | bytes) -> Digest:
         """Put a component into the content store, ready to run; manifests name it by the digest: ``sha256:DIGEST``.
@@ -413,7 +385,7 @@ class Runtime(Keeping):
         except BaseException:
             self._closing.close()
             raise
-        self._tally = Tally()
+        self._tally = Tally({interface for interface, _ in self._node.registry.table})
         self.store.observe(self._feed.written)
         self.store.observe(self._tally.written)
         self._sampler = FreshSampler(self._node.engine)
@@ -465,6 +437,9 @@ class Runtime(Keeping):
         except Exception:
             self.require_open()  # what it stumbled over may have been closed
             raise
+
+    def _refer(self, actor: Actor, by: str) -> ActorRef:
+        return ActorRef(self, actor, by=by)
 
     def require_open(self) -> None:
         """Raise ``NotRunning`` from the moment at which it begins to close."""

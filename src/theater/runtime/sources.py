@@ -10,7 +10,7 @@ from pathlib import Path
 from theater.engine.component_file import check_preamble
 from theater.errors import InvalidInput, InvalidManifest, NotFound
 from theater.model.ids import Digest, is_digest
-from theater.model.manifest import MANIFEST_MAX_BYTES, Manifest, bare_manifest, parse_manifest
+from theater.model.manifest import MANIFEST_MAX_BYTES, Manifest, bare_manifest, is_name, parse_manifest
 from theater.model.ports import BlobStore
 
 COMPONENT_MAX_BYTES = 64 * 2**20
@@ -129,4 +129,4 @@ def _is_text(name: str) -> bool:
 
 def _name_of(path: Path) -> str:
     name = re.sub(r"[^a-z0-9-]+", "-", path.stem.lower()).strip("-")[:63]
-    return name if name and name[0].isalpha() else f"a-{name}"[:63].rstrip("-")
+    return name if is_name(name) else f"a-{name}"[:63].rstrip("-")

@@ -9,12 +9,16 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Collection
+from typing import Final
 
 from theater.errors import TheaterError
 from theater.model.event import Event
 from theater.model.ids import ActorId
 from theater.model.payload import CrashedPayload, decode_payload
 from theater.model.ports import Append, Written
+
+OTHER: Final = "other"
 
 # fmt: off
 LATENCY_BUCKETS_S = (
@@ -25,9 +29,13 @@ LATENCY_BUCKETS_S = (
 
 
 class Tally:
-    """See above. ``written`` is called by one thread at a time; any thread may read."""
+    """See above. ``written`` is called by one thread at a time; any thread may read.
 
-    def __init__(self) -> None:
+    ``interfaces`` are those that guests can call here. A chain that is taken in may name any others.
+    """
+
+    def __init__(self, interfaces: Collection[str]) -> None:
+        self._interfaces = interfaces
         self._lock = threading.Lock()
         self.events = 0
         self.event_bytes = 0
@@ -43,7 +51,7 @@ class Tally:
         self.crashes: Counter[str] = Counter()
         """Crashed steps by reason; ``unknown`` where that cannot be read."""
         self.host_calls: Counter[str] = Counter()
-        """Answered calls by interface."""
+        """Answered calls by interface; those of interfaces that nobody can call here under ``other``."""
         self.latency_s = 0.0
         """What all commits took together, in seconds."""
         self.latency_counts = [0] * (len(LATENCY_BUCKETS_S) + 1)
@@ -75,7 +83,8 @@ class Tally:
             self.event_bytes += len(event.header_bytes) + header.size_bytes
             kind = header.kind
             if kind == "host":
-                self.host_calls[header.name.partition("#")[0]] += 1
+                interface = header.name.partition("#")[0]
+                self.host_calls[interface if interface in self._interfaces else OTHER] += 1
             elif kind in ("state", "refused", "crashed"):
                 steps += 1
                 self.steps[kind] += 1

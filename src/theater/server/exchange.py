@@ -12,7 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from theater.errors import BadRequest, Forbidden, TimedOut, Unauthorized
+from theater.errors import BadRequest, Damaged, Forbidden, TimedOut, Unauthorized
 from theater.server.body import Larder, check_size, chunks, declared_bytes, no_chunks
 from theater.server.endpoint import Call, Endpoint
 from theater.server.parsing import ParameterReader, check_media, headers_of, order_of, text_of
@@ -69,7 +69,12 @@ class Exchange:
         presented = _BEARER.match(headers["authorization"])
         if presented is None:
             raise Unauthorized("the Authorization header cannot be read: write Bearer and one token")
-        caller = self._tokens.find(presented[1])
+        try:
+            caller = self._tokens.find(presented[1])
+        except Damaged as damaged:  # which says where they are kept: nothing for whoever may be nobody
+            raise Damaged(
+                "the server's tokens are damaged, so nobody is let in: theater config token list says more, there"
+            ) from damaged
         if caller is None:
             raise Unauthorized("the token is not known here: it was removed, or is another server's")
         trace.token = caller.name

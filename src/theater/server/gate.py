@@ -15,11 +15,11 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from theater.errors import BadRequest, Closing, Forbidden
+from theater.errors import BadRequest, Closing, Forbidden, TheaterError
 from theater.server.exchange import protect
 from theater.server.hosts import Hosts
 from theater.server.log import Log
-from theater.server.problem import is_ours_to_explain, problem_response
+from theater.server.problem import is_broken_here, is_ours_to_explain, problem_response
 from theater.server.trace import Trace, attach
 from theater.server.traffic import Traffic
 
@@ -71,6 +71,9 @@ class Gate:
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever asked is answered, and the log says the rest
             if is_ours_to_explain(error) or trace.is_begun:
                 self._log.failure(trace, error)
+            elif is_broken_here(error):
+                known = error.__cause__ if isinstance(error.__cause__, TheaterError) else error  # more than was told
+                self._log.warning("a request failed", detail=str(known), **trace.fields())
             if not trace.is_begun:  # else the connection ends in the middle, so that nobody takes it for the whole
                 await problem_response(error, trace.request_id)(scope, receive, send)
 

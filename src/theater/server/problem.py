@@ -15,6 +15,7 @@ import msgspec
 from starlette.responses import Response
 
 from theater.errors import BadRequest, Forbidden, TheaterError, Unauthorized
+from theater.model.safe_text import safe_json
 from theater.model.wire import Problem
 
 MEDIA: Final = "application/problem+json"
@@ -116,6 +117,11 @@ def is_ours_to_explain(error: BaseException) -> bool:
     return not isinstance(error, TheaterError) or error.code == "internal" or error.code not in ROWS
 
 
+def is_broken_here(error: BaseException) -> bool:
+    """Whether an error says that something on this machine has to be mended, which whoever asks cannot do."""
+    return isinstance(error, TheaterError) and status_of(error.code) == status_of("internal")
+
+
 def headers_of(error: BaseException, status: int) -> dict[str, str]:
     """What an error says beside its document."""
     headers: dict[str, str] = {}
@@ -133,12 +139,15 @@ def headers_of(error: BaseException, status: int) -> dict[str, str]:
 def problem_response(error: BaseException, request_id: str) -> Response:
     """The whole answer to a request that ended in ``error``."""
     problem = problem_of(error, request_id)
-    return Response(_encode(problem), problem.status, headers=headers_of(error, problem.status), media_type=MEDIA)
+    return Response(problem_bytes(problem), problem.status, headers=headers_of(error, problem.status), media_type=MEDIA)
 
 
 def problem_bytes(problem: Problem) -> bytes:
-    """The document alone: for where there is no request yet that could be answered."""
-    return _encode(problem)
+    """The document alone, also for where there is no request yet that could be answered.
+
+    It quotes what was sent, and is what somebody looks at first who has ``curl`` and a terminal.
+    """
+    return safe_json(_encode(problem).decode()).encode()
 
 
 def _type(code: str) -> str:

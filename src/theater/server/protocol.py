@@ -9,6 +9,7 @@ connection that is idle between two requests. What it leaves open, and what is c
 * the rest of a body that was answered without being read: it is skipped for a while, so that whoever sends it gets to
   see the answer, and then the connection is closed;
 * an answer that nobody takes: when it is complete, and does not get out;
+* answers that nobody takes, all of them together: whoever has taken nothing for the longest is let go first;
 * how many connections there are;
 * answers to what is not HTTP, which are problems like all others.
 
@@ -57,6 +58,8 @@ class Bounds:
     """How long the end of an answer may wait for its reader."""
     stalled_s: float = 60.0
     """How long a reader may take nothing of an answer that is being sent."""
+    untaken_max_bytes: int = 2**30
+    """What all answers together may hold that are made and not taken."""
     overhead_max_bytes: int = 2**20
     """What may come of a body without a byte of it: the framing of chunks."""
 
@@ -64,6 +67,9 @@ class Bounds:
 REFUSED_MAX: Final = 200
 """Connections beyond the most that are told so; the others are closed without a word."""
 
+
+PAGE_BYTES: Final = 3 * 2**20
+"""What an answer that waits for its reader holds beside what waits in its socket: what the next piece is cut from."""
 
 _SEPARATORS_BYTES: Final = 4  # a colon, a space, the end of the line
 
@@ -76,11 +82,24 @@ class Connections(ServerState):
         self.bounds = bounds
         self.gone = asyncio.Event()
         """Set when a connection ends: whoever waits for the last one looks again."""
+        self._untaken: dict[BoundedProtocol, int] = {}
 
     @property
     def size(self) -> int:
         """How many there are."""
         return len(self.connections)
+
+    def keep_untaken(self, connection: BoundedProtocol, size_bytes: int) -> None:
+        """The answer on a connection waits for its reader. Where they hold too much, the oldest are given up."""
+        self._untaken[connection] = size_bytes + PAGE_BYTES
+        while sum(self._untaken.values()) > self.bounds.untaken_max_bytes:
+            oldest = next(iter(self._untaken))
+            del self._untaken[oldest]
+            oldest.transport.abort()
+
+    def is_taken(self, connection: BoundedProtocol) -> None:
+        """It goes on, or has ended."""
+        self._untaken.pop(connection, None)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -126,6 +145,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._clear_deadline()
         self._clear_stalling()
+        self._shared.is_taken(self)
         self._unset_keepalive_if_required()
         for cycle, _ in self.pipeline:
             cycle.disconnected = True
@@ -167,10 +187,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         self._watch_stalling()
+        self._shared.keep_untaken(self, self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._clear_stalling()
+        self._shared.is_taken(self)
 
     def _watch_stalling(self) -> None:
         unsent = self.transport.get_write_buffer_size()

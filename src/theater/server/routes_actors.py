@@ -12,14 +12,13 @@ from theater.errors import InvalidInput
 from theater.model import wire
 from theater.model.ids import ActorId, is_actor_id
 from theater.model.ports import Status
-from theater.runtime.history import read_genesis
 from theater.runtime.lookup import find_record
 from theater.runtime.reference import ActorRef
 from theater.runtime.views import actor_detail, actor_row, actor_rows
 from theater.server.actor_path import ID, reach, record_of
 from theater.server.endpoint import Answer, Call, Endpoint, Parameter, document, order
 from theater.server.service import Service
-from theater.server.start_orders import allowed_by, source_of
+from theater.server.start_orders import allowed_by, allowed_to, source_of
 
 ACTORS_DEFAULT: Final = 1000
 ACTORS_MAX: Final = 10_000
@@ -100,9 +99,7 @@ async def stop(call: Call) -> Response:
 async def restart(call: Call) -> Response:
     """Begin it again."""
     service, wanted, record = call.service, call.order(wire.RestartOrder), record_of(call)
-    allowed = await allowed_by(
-        service, wanted.allowance, lambda: read_genesis(service.runtime.store, record.id)[1].manifest
-    )
+    allowed = await allowed_to(service, wanted.allowance, lambda: record)
     actor = await service.runtime.reach(record.id, allowed=allowed, by=call.caller.name)
     await actor.restart(from_init=wanted.from_init)
     return await _row(service, actor)

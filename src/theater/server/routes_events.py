@@ -55,7 +55,9 @@ async def _events(call: Call, actor: ActorId | None, kind: Kind | None) -> Respo
     store, start, last = call.service.runtime.store, call.value(FROM), call.value(LAST_EVENT_ID)
     if not call.accepts(EVENT_STREAM):
         limit = call.value(LIMIT) or EVENTS_DEFAULT
-        return document(await asyncio.to_thread(event_page, store, actor, start=start or 0, limit=limit, kind=kind))
+        with call.service.pages:
+            page = await asyncio.to_thread(event_page, store, actor, start=start or 0, limit=limit, kind=kind)
+            return document(page)
     call.service.streams.require_free()
     if last is not None:
         start = last + 1

@@ -18,6 +18,9 @@ STREAMS_MAX: Final = 1500
 TRANSFERS_MAX: Final = 4
 """Components and bundles that come in, and bundles that are made, at once: each takes memory, or room on the disk."""
 
+PAGES_MAX: Final = 16
+"""Pages of events that are read and written down at once: 4 MiB each and more, and other requests wait meanwhile."""
+
 OUTGOING_MAX: Final = 16
 """Bundles that are sent at once: each takes room on the disk, 1 GiB at most."""
 
@@ -42,4 +45,5 @@ class Service:
     """Those that clients hold open."""
     streams: Seats = field(default_factory=lambda: Seats(STREAMS_MAX, "live streams"))
     transfers: Seats = field(default_factory=lambda: Seats(TRANSFERS_MAX, "transfers of components or bundles"))
+    pages: Seats = field(default_factory=lambda: Seats(PAGES_MAX, "pages of events"))
     outgoing: Seats = field(default_factory=lambda: Seats(OUTGOING_MAX, "bundles"))

@@ -29,7 +29,13 @@ from theater.errors import InvalidInput
 from theater.model.ports import Durability
 from theater.runtime.opening import Options
 from theater.runtime.runtime import Runtime
-from theater.runtime.server_files import ServerFile, hold_server_lock, make_or_read_token, write_server_file
+from theater.runtime.server_files import (
+    ServerFile,
+    hold_server_lock,
+    load_tokens,
+    make_or_read_token,
+    write_server_file,
+)
 from theater.server.app import make_app
 from theater.server.hosts import Hosts
 from theater.server.life_log import LifeLog
@@ -101,7 +107,7 @@ async def serve(options: ServerOptions, environ: Mapping[str, str]) -> None:
         DataDirLocked: another process holds the data directory; ``data["holder"]`` says which.
         InvalidInput: the port is in use, the host is none of this machine's or is public without TLS, or the
             certificate cannot be used.
-        Damaged: the store is not what was written.
+        Damaged: the store, or a file of tokens, is not what was written.
     """
     stop = Stop(asyncio.get_running_loop())
     with ExitStack() as closing:
@@ -153,6 +159,7 @@ class _Serving:
         if self._stop.wanted.is_set():  # while the runtime was being opened
             return
         token = make_or_read_token(self._folder)
+        load_tokens(self._folder)  # what is wrong with them is said now, and not to everybody who asks
         app, stopping = self._app()
         listener = Listener(self._config(app), Connections(Bounds(connections_max=self._connections_max)), self._stop)
         asyncio.get_running_loop().set_exception_handler(self._unexpected)

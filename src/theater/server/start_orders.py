@@ -16,7 +16,9 @@ from theater.errors import InvalidManifest
 from theater.model import wire
 from theater.model.ids import is_digest
 from theater.model.manifest import parse_manifest
+from theater.model.ports import ActorRecord
 from theater.runtime.allowances import take_allowance
+from theater.runtime.history import read_genesis
 from theater.runtime.sources import Source
 from theater.server.service import Service
 from theater.store.data_dir import DataDir
@@ -52,3 +54,9 @@ async def allowed_by(service: Service, allowance: str | None, manifest: Callable
         return ()
     folder = DataDir(service.data_dir)
     return await asyncio.to_thread(lambda: take_allowance(folder, allowance, manifest=manifest()))
+
+
+async def allowed_to(service: Service, allowance: str | None, record: Callable[[], ActorRecord]) -> tuple[str, ...]:
+    """The same, to an actor that there is, or to one with its manifest. Raises ``NotFound``, too."""
+    store = service.runtime.store
+    return await allowed_by(service, allowance, lambda: read_genesis(store, record().id)[1].manifest)

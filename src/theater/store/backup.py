@@ -3,7 +3,8 @@
 First the database, as it is at one moment: SQLite's own backup, within one transaction that reads, so that whoever
 writes goes on writing and the copy has nothing of that. Then what it names: large payloads and components are files
 that never change once they are written, and that are written before what names them. What the copied chains do not
-name is left out; of the components, all are taken, since only the runtime knows which chains name which.
+name is left out; of the components, all are taken, since only the runtime knows which chains name which: those that
+were there before that moment, and those that were there after it, since some may be put or collected meanwhile.
 
 An actor may be removed while its payloads are copied. Then the moment was a bad one, and another is taken.
 
@@ -97,9 +98,11 @@ class _Copy:
 
     def make(self) -> BackupReport:
         """Copy all, and put it on the disk."""
+        self._make_folder(self._copy.components)
+        components = self._copy_components()  # before, too: one that is named at that moment may be collected behind it
         events = self._copy_database()
         self._copy_payloads()
-        components = self._copy_components()
+        components += self._copy_components()
         for name in (self._origin.node_key, self._origin.token, self._origin.tokens):
             self._copy_file(name, self._copy.root / name.name)
         for folder in reversed(self._folders):
@@ -160,11 +163,12 @@ class _Copy:
         )
 
     def _copy_components(self) -> int:
-        self._make_folder(self._copy.components)
+        """Copy those that are not there yet; how many."""
         components = 0
         origin, copy = FileBlobStore(self._origin.components), FileBlobStore(self._copy.components)
         for kept in origin.kept():
-            components += self._copy_file(origin.file(kept.digest), copy.file(kept.digest)) is not None
+            if not copy.has(kept.digest):
+                components += self._copy_file(origin.file(kept.digest), copy.file(kept.digest)) is not None
         return components
 
     def _copy_file(self, path: Path, to: Path) -> int | None:

@@ -138,7 +138,8 @@ class MemoryEventStore:
     def free_bytes(self) -> int:
         return _ENDLESS
 
-    def wipe(self) -> int:
+    def wipe(self, may_go_on: Callable[[], bool] = lambda: True) -> int:
+        del may_go_on  # it takes a moment
         return self._committer.take_turn(self._wipe)
 
     def sweep(self) -> Swept:

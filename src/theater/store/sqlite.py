@@ -162,11 +162,11 @@ class SqliteEventStore:
     def free_bytes(self) -> int:
         return self._room.free_bytes()
 
-    def wipe(self) -> int:
+    def wipe(self, may_go_on: Callable[[], bool] = lambda: True) -> int:
         """See ``Wiper``. Not from a callback of ``append``."""
         committer, writer = self._require_writer()
         try:
-            return self._wiper.wipe(lambda change: committer.take_turn(lambda: writer.change(change)))
+            return self._wiper.wipe(lambda change: committer.take_turn(lambda: writer.change(change)), may_go_on)
         except OSError as error:  # a file that cannot be removed: nothing that was written is lost by that
             raise translated(error, "written to") from error
 

@@ -104,8 +104,10 @@ class Wiper:
         self._chain = _FIRST
         self._seq = 0  # of the first event that was not looked at yet
 
-    def wipe(self, turn: Turn) -> int:
+    def wipe(self, turn: Turn, may_go_on: Callable[[], bool]) -> int:
         """Erase the payloads of all removed actors; how many bytes these were.
+
+        ``may_go_on`` is asked behind each slice and file: where it says no, the rest is for the next call.
 
         Raises:
             Damaged: a chain cannot be rewritten. The others were.
@@ -116,7 +118,10 @@ class Wiper:
             while turn(self._find_next):
                 self._is_log_clean = False
                 try:
-                    size_bytes += self._wipe_chain(turn)
+                    for erased_bytes in self._wipe_chain(turn):
+                        size_bytes += erased_bytes
+                        if not may_go_on():
+                            return size_bytes
                 except _Unreadable as error:
                     damage = error
             if not self._is_log_clean:
@@ -126,19 +131,18 @@ class Wiper:
             raise Damaged(str(damage), actor=damage.actor) from damage
         return size_bytes
 
-    def _wipe_chain(self, turn: Turn) -> int:
+    def _wipe_chain(self, turn: Turn) -> Iterator[int]:
         chain = self._chain
-        size_bytes = 0
         while self._seq < chain.kept_from:
-            size_bytes += turn(self._wipe_slice)
+            size_bytes = turn(self._wipe_slice)
             self._fault("wipe-slice-committed")
-        for size in self._payloads.remove(chain.actor, before=chain.kept_from):
-            size_bytes += size
+            yield size_bytes
+        for size_bytes in self._payloads.remove(chain.actor, before=chain.kept_from):
             self._fault("wipe-file-removed")
+            yield size_bytes
         self._fault("wipe-folder-removed")
         turn(self._mark)
         self._fault("wipe-marked")
-        return size_bytes
 
     def _find_next(self, connection: sqlite3.Connection) -> int:
         """Go to the next chain; 0 where there is none."""

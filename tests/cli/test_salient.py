@@ -1,0 +1,53 @@
+"""An event on one line: what says most has room, on a narrow terminal too."""
+
+import pytest
+
+from theater.cli.salient import event_summary
+from theater.model.wire import EventRow
+
+
+def row(name: str, payload: bytes = b'{"by":"local"}', kind: str = "lifecycle") -> EventRow:
+    """An event of that name; nothing else of it matters."""
+    return EventRow(
+        seq=7,
+        kind=kind,
+        name=name,
+        time="2026-11-20T19:00:54.495495Z",
+        hash="0" * 64,
+        prev="0" * 64,
+        payload=payload,  # type: ignore[arg-type]  # the JSON text, as msgspec.Raw has it
+        actor="0" * 32,
+        commit="0" * 64,
+        size=1,
+        salt=None,
+    )
+
+
+def test_a_wide_line_has_the_whole_time_and_name() -> None:
+    assert event_summary(row("stopped"), 120) == "    7  2026-11-20T19:00:54.495495Z  lifecycle  stopped  by local"
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("stopped", "stopped"),
+        ("theater:actor/actor#handle", "handle"),
+        ("theater:actor/messaging#send", "messaging#send"),
+        ("wasi:clocks/wall-clock@0.2.9#now", "wall-clock#now"),
+        ("wasi:io/streams@0.2.9#[method]output-stream.write", "streams#[method]output-stream.write"),
+        ("", ""),
+        ("#", "#"),
+        ("a/b/c@1@2#d#e", "c#d#e"),
+    ],
+)
+def test_a_narrow_line_has_what_tells_events_apart(name: str, short: str) -> None:
+    assert event_summary(row(name), 119) == f"    7  11-20 19:00:54  lifecycle  {short}  by local"
+
+
+def test_an_exchange_is_read_at_80_columns() -> None:
+    asked = row("theater:actor/actor#handle", b'{"fuel":1,"state":"{\\"count\\":3}","reply":"{\\"count\\":3}"}', "state")
+
+    line = event_summary(asked, 80)
+
+    assert len(line) <= 80
+    assert line.endswith('handle  reply {"count":3}  state {"count":3}')
