@@ -93,7 +93,7 @@ def payload_document(row: EventRow) -> object:
 
 
 def _short_name(name: str) -> str:
-    """``wasi:clocks/wall-clock@0.2.9#now`` -> ``wall-clock#now``; what an actor itself exports has the function alone."""
+    """``wasi:clocks/wall-clock@0.2.9#now`` -> ``wall-clock#now``; of an actor's own exports the function."""
     interface, mark, function = name.partition("#")
     if interface == _OWN_EXPORTS:
         return function

@@ -15,6 +15,7 @@ frame answers it from one table. What a handler never does itself: authenticatio
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Generic, Literal, TypeVar, cast
@@ -91,7 +92,7 @@ class Body:
 
 def order(kind: type[wire.Order], *, may_be_empty: bool = False) -> Body:
     """An order, decoded and checked: ``call.order(kind)``. Where it is empty, and may be, one with its defaults."""
-    return Body("order", ORDER_MAX_BYTES, JSON, (kind.__doc__ or "").strip(), kind, may_be_empty)
+    return Body("order", ORDER_MAX_BYTES, JSON, inspect.cleandoc(kind.__doc__ or ""), kind, may_be_empty)
 
 
 def any_json(description: str, *, max_bytes: int = JSON_MAX_BYTES) -> Body:

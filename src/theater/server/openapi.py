@@ -8,6 +8,7 @@ others: those of its own answers, of its errors, and of what the frame may refus
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, cast
@@ -76,10 +77,16 @@ def make_openapi(endpoints: Sequence[Endpoint]) -> bytes:
                     "schema": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
                 }
             },
-            "schemas": dict(sorted(components.items())),
+            "schemas": {name: _as_prose(schema) for name, schema in sorted(components.items())},
         },
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
+
+
+def _as_prose(schema: Schema) -> Schema:
+    """A schema whose description is not indented as its docstring is: before CPython 3.13 that was kept."""
+    says = schema.get("description")
+    return {**schema, "description": inspect.cleandoc(says)} if isinstance(says, str) else schema
 
 
 def statuses(endpoint: Endpoint) -> dict[int, list[str]]:
