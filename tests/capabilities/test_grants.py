@@ -54,6 +54,7 @@ def test_every_capability_is_looked_at() -> None:
 
 
 @given(grants(1))
+@pytest.mark.slow
 def test_a_grant_reads_the_table_that_it_writes(found: tuple[str, list[Grant]]) -> None:
     name, [grant] = found
 
@@ -69,6 +70,7 @@ def test_a_grant_asks_for_nothing_beyond_itself(found: tuple[str, list[Grant]]) 
 
 
 @given(grants(2))
+@pytest.mark.slow
 def test_a_narrowed_grant_is_within_both(found: tuple[str, list[Grant]]) -> None:
     _, [asked, ceiling] = found
     narrowed = asked.narrowed(ceiling)
@@ -78,6 +80,7 @@ def test_a_narrowed_grant_is_within_both(found: tuple[str, list[Grant]]) -> None
 
 
 @given(grants(2))
+@pytest.mark.slow
 def test_narrowing_twice_is_narrowing_once_and_the_order_does_not_matter(found: tuple[str, list[Grant]]) -> None:
     _, [asked, ceiling] = found
     narrowed = asked.narrowed(ceiling)

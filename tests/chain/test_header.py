@@ -66,6 +66,7 @@ def test_what_is_encoded_is_decoded_and_is_compact_json(header: Header) -> None:
 
 
 @given(headers, st.data())
+@pytest.mark.slow
 def test_no_other_bytes_are_read_as_the_same_header(header: Header, data: st.DataObject) -> None:
     encoded = bytearray(encode_header(header))
     position = data.draw(st.integers(0, len(encoded) - 1))

@@ -51,6 +51,7 @@ def row_of(done: Result) -> dict[str, object]:
 # -- start -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_start_sends_the_component_and_prints_the_grants_and_the_id(
     theater: Theater, place: Path, client: FakeClient
 ) -> None:
@@ -419,6 +420,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("arguments", COMMANDS)
+@pytest.mark.slow
 def test_what_a_server_says_is_shown_safely(theater: Theater, client: FakeClient, arguments: tuple[str, ...]) -> None:
     client.rows["counter"] = row(EVIL)
     client.grants = {EVIL: {EVIL: [EVIL]}}

@@ -239,6 +239,7 @@ def test_a_manifest_forges_no_line(theater: Theater, place: Path, text: str) -> 
         assert not any(line.startswith("error: fake") for line in (done.out + done.err).splitlines())
 
 
+@pytest.mark.slow
 def test_a_refusal_forges_no_line(theater: Theater, place: Path) -> None:
     fake = 'call $refuse @"fine\\0aerror: fake\\0aid 00"'
     (place / "forger.wat").write_text(actor(handle=f"({fake})"))

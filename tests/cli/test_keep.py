@@ -178,6 +178,7 @@ def test_hostile_arguments_are_named_safely(theater: Theater, counter: str, argu
     looked_at(theater("--json", *arguments))
 
 
+@pytest.mark.slow
 def test_rm_without_a_server_removes_from_the_store(theater: Theater, counter: str) -> None:
     living = theater("rm", counter, "--yes")
     theater("run", "trap-init.wasm")

@@ -95,6 +95,7 @@ def test_the_examples_of_the_standard(text: bytes, events: list[StreamEvent]) ->
 @given(LINES, st.lists(ENDS, min_size=12, max_size=12), st.lists(st.integers(0, 200), max_size=8))
 @example([b"data: x", b"", b"data: y", b""], [b"\r\n"] * 12, [8, 9, 10])
 @example([b"data: x", b""], [b"\r", b"\n", *[b"\n"] * 10], [8])
+@pytest.mark.slow
 def test_any_pieces_give_the_same_events(lines: list[bytes], ends: list[bytes], cuts: list[int]) -> None:
     text = b"".join(line + end for line, end in zip(lines, ends, strict=False))
     places = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})

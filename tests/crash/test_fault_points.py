@@ -106,5 +106,6 @@ def test_killed_at_a_fault_point_a_play_comes_to_the_same_end(
     assert hits > 0
 
 
+@pytest.mark.slow
 def test_the_play_undisturbed(undisturbed: Outcome) -> None:
     assert undisturbed == EXPECTED

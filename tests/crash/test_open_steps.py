@@ -56,6 +56,7 @@ def test_a_message_that_was_never_sent_is_not_written_with_an_open_step(troupe: 
     troupe.verify()
 
 
+@pytest.mark.slow
 def test_an_answer_that_was_never_given_is_not_written_with_an_open_step(troupe: Troupe, hitch: Hitch) -> None:
     anna, bert, carl = (troupe.player(name) for name in ("anna", "bert", "carl"))
     answering = puppet.sleep(1000) + puppet.reply("one")
@@ -103,6 +104,7 @@ def test_an_end_that_never_was_is_not_decided_about(troupe: Troupe, hitch: Hitch
     troupe.verify()
 
 
+@pytest.mark.slow
 def test_a_wait_that_was_over_before_the_process_died_leaves_no_channel(troupe: Troupe) -> None:
     anna, bert = (troupe.player(name, handlers=("channels",)) for name in ("anna", "bert"))
     opening = puppet.open_channel(bert.id, puppet.defer() + puppet.sleep(60_000), 1000)
@@ -135,6 +137,7 @@ def test_a_step_that_is_ended_while_it_waits_leaves_no_alarm(troupe: Troupe) -> 
         troupe.rest()
 
 
+@pytest.mark.slow
 def test_a_chain_that_fails_in_mid_step_leaves_no_place_and_no_name(troupe: Troupe, hitch: Hitch) -> None:
     anna, bert = troupe.player("anna"), troupe.player("bert", limits="mailbox = 1")
     bert.pause()
@@ -154,6 +157,7 @@ def test_a_chain_that_fails_in_mid_step_leaves_no_place_and_no_name(troupe: Trou
     troupe.verify()
 
 
+@pytest.mark.slow
 def test_letters_that_wait_behind_a_transaction_that_fails_give_their_places_back(troupe: Troupe, hitch: Hitch) -> None:
     anna, bert = troupe.player("anna"), troupe.player("bert", limits="mailbox = 5")
     bert.pause()

@@ -12,6 +12,7 @@ from tests.runtime.troupe import Troupe
 from theater.errors import StoreError
 
 
+@pytest.mark.slow
 def test_who_consumed_what_was_never_sent_comes_back_from_the_store(troupe: Troupe, hitch: Hitch) -> None:
     anna, bert, carl = (troupe.player(name) for name in ("anna", "bert", "carl"))
     bert.request(puppet.log("before") + puppet.reply("ok"))
@@ -40,6 +41,7 @@ def test_who_consumed_what_was_never_sent_comes_back_from_the_store(troupe: Trou
     troupe.verify()
 
 
+@pytest.mark.slow
 def test_a_child_whose_birth_never_was_is_not_found(troupe: Troupe, hitch: Hitch) -> None:
     anna = troupe.player("anna", handlers=("supervisor",))
     program = puppet.spawn(puppet.child(troupe.manifest("kurt"))) + puppet.reply(puppet.FULL_ANSWER)
@@ -60,6 +62,7 @@ def test_a_child_whose_birth_never_was_is_not_found(troupe: Troupe, hitch: Hitch
     troupe.verify()
 
 
+@pytest.mark.slow
 def test_a_request_that_was_never_made_is_not_answered(troupe: Troupe, hitch: Hitch) -> None:
     anna, bert = troupe.player("anna"), troupe.player("bert")
     seq = bert.head.seq

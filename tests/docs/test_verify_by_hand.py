@@ -116,6 +116,7 @@ def test_a_tampered_chain_fails_and_the_event_is_named(
         check(written(tmp_path, lines))
 
 
+@pytest.mark.slow
 def test_every_flipped_byte_fails(check: Check, tmp_path: Path) -> None:
     line = LINES[PLACE]
     for position in range(len(line)):

@@ -311,6 +311,7 @@ def test_it_imports_and_exports_what_it_was_made_for_alone(rig: Rig) -> None:
     assert talker.exported_interfaces == ("theater:actor/actor@0.1.0", "theater:actor/channel-handlers@0.1.0")
 
 
+@pytest.mark.slow
 def test_two_versions_are_two_components(rig: Rig) -> None:
     digests = {Stage(rig, puppet.puppet_wat(version=version)).program.digest for version in ("1", "2")}
 

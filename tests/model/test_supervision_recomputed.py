@@ -211,6 +211,7 @@ def moments(family: Family, sequence: list[End]) -> Iterator[Moment]:
 
 
 @given(families, ends)
+@pytest.mark.slow
 def test_there_are_never_more_restarts_than_the_intensity_within_any_period(
     family: Family, sequence: list[End]
 ) -> None:
@@ -226,6 +227,7 @@ def test_there_are_never_more_restarts_than_the_intensity_within_any_period(
 
 
 @given(families, ends)
+@pytest.mark.slow
 def test_targets_and_stops_are_in_order_and_children_and_nobody_is_lost(family: Family, sequence: list[End]) -> None:
     for before, child, _, _, decision in moments(family, sequence):
         order = [member.id for member in before.children]
@@ -246,6 +248,7 @@ def test_targets_and_stops_are_in_order_and_children_and_nobody_is_lost(family: 
 
 
 @given(families, ends)
+@pytest.mark.slow
 def test_families_round_trip_and_every_decision_follows_from_what_is_recorded(
     family: Family, sequence: list[End]
 ) -> None:

@@ -144,6 +144,7 @@ typed_values = TYPES.flatmap(lambda of: st.tuples(st.just(of), values(of)))
 @example(
     (List(Option(Option(Option(U64)))), [None, ("some", None), ("some", ("some", None)), ("some", ("some", 2**64 - 1))])
 )
+@pytest.mark.slow
 def test_every_value_of_every_type_survives_the_way_through_json(typed: tuple[Type, Any]) -> None:
     of, value = typed
 
@@ -170,6 +171,7 @@ def normal(value: object) -> object:
 
 
 @given(typed_values)
+@pytest.mark.slow
 def test_what_is_written_is_plain_json_that_another_reader_reads_the_same(typed: tuple[Type, Any]) -> None:
     of, value = typed
     written = encoder(of)(value, {})
@@ -185,6 +187,7 @@ JSON_VALUES = st.recursive(
 
 
 @given(TYPES, JSON_VALUES)
+@pytest.mark.slow
 def test_a_decoder_reads_only_what_the_encoder_writes_and_raises_mismatch_for_the_rest(of: Type, value: object) -> None:
     try:
         decoded = decoder(of)(value)

@@ -162,6 +162,7 @@ def test_its_children_end_before_it(company: Troupe) -> None:
     assert (last_stop(boss).detail or {})["reason"] == "chain"
 
 
+@pytest.mark.slow
 def test_a_stop_that_a_death_interrupted_keeps_its_reason(company: Troupe) -> None:
     boss = company.boss(limits='chain = "64KiB"')
     child = company.child(boss, "kid")

@@ -46,6 +46,7 @@ def test_a_step_that_runs_when_the_runtime_closes_goes_on_when_it_opens(
     assert actor.state == '{"count":1}'  # what waited behind it was refused
 
 
+@pytest.mark.slow
 def test_a_close_does_not_count_as_a_death_of_the_step(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GRACE, 0.01)
     close_in_mid_step(stage)
@@ -82,6 +83,7 @@ def test_a_request_that_waits_at_a_paused_actor_is_answered_when_the_runtime_clo
     assert stage.actor("actor").state == '{"count":0}'
 
 
+@pytest.mark.slow
 def test_whatever_waits_behind_a_step_is_answered_when_the_runtime_closes(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +127,7 @@ def test_a_closed_actor_refuses_letters_and_controls(stage: Stage) -> None:
     assert (again.status, again.state) == ("running", '{"count":0}')
 
 
+@pytest.mark.slow
 def test_what_comes_while_the_runtime_closes_is_refused_and_not_begun(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,6 +93,7 @@ def test_one_that_is_put_again_stays_for_another_hour(stage: Stage) -> None:
     assert has(stage, again)
 
 
+@pytest.mark.slow
 def test_those_of_actors_stay_also_of_ended_and_upgraded_ones(company: Troupe) -> None:
     stage, actor = company.stage, company.player("anna")
     actor.upgrade(stage.workshop.file(text_of(version="2")))
@@ -107,6 +108,7 @@ def test_those_of_actors_stay_also_of_ended_and_upgraded_ones(company: Troupe) -
     assert actor.verify().ok
 
 
+@pytest.mark.slow
 def test_those_of_actors_that_were_removed_go(company: Troupe) -> None:
     stage, actor = company.stage, company.player("anna")
     program = actor.ref.record.program
@@ -203,6 +205,7 @@ class Scan:
 
 
 @pytest.mark.parametrize("how", ["spawn", "load", "put", "upgrade", "take in"])
+@pytest.mark.slow
 def test_one_that_is_used_while_the_chains_are_read_stays(
     company: Troupe, how: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -248,6 +251,7 @@ def age_only_the_file(stage: Stage, digest: Digest, *, is_wanted: bool) -> None:
         os.utime(stage.runtime.blobs.path(digest), (then, then))
 
 
+@pytest.mark.slow
 def test_a_program_whose_component_went_is_not_taken_from_memory(company: Troupe) -> None:
     stage = company.stage
     digest = Digest(company.digest())
@@ -289,6 +293,7 @@ def test_compiled_code_goes_with_its_component_or_when_it_is_not_used(stage: Sta
     assert [path.exists() for path in (young, old, fresh, stale, foreign)] == [True, False, True, False, True]
 
 
+@pytest.mark.slow
 def test_compiled_code_that_went_is_made_again(company: Troupe) -> None:
     stage, anna = company.stage, company.player("anna")
     program = anna.ref.record.program

@@ -95,6 +95,7 @@ def test_two_that_wake_an_actor_at_once_get_the_same(stage: Stage) -> None:
     assert stage.run(both()) == [f'{{"count":{n}}}' for n in range(1, 5)]
 
 
+@pytest.mark.slow
 def test_who_may_not_wake_an_actor_does_not_keep_another_one_from_it(stage: Stage) -> None:
     asked = "environment=HOME"
     stage.play(wat.COUNTER, capabilities={"environment": {"allow": ["HOME"]}}, allowed=(asked,))
@@ -125,6 +126,7 @@ def test_an_actor_that_is_being_born_is_found(workshop: Workshop, tmp_path: Path
         assert stage.actor("a").kinds() == ["genesis", "started", "message", "state"]
 
 
+@pytest.mark.slow
 def test_a_wake_up_that_nobody_waits_for_any_more_is_finished_all_the_same(stage: Stage) -> None:
     stage.play(wat.COUNTER)
     stage.reopen()
@@ -205,6 +207,7 @@ def test_a_second_stop_waits_until_the_first_is_durable(workshop: Workshop, tmp_
 # -- who leaves memory -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_those_with_whom_nothing_goes_on_leave_when_there_are_too_many_and_come_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,7 @@ def test_nothing_is_noted_while_the_engine_stays(stage: Stage) -> None:
     assert engines(stage, "c") == []
 
 
+@pytest.mark.slow
 def test_another_engine_is_noted_when_the_actor_wakes_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     stage.play(wat.COUNTER, name="c").request({"by": 1})
 
@@ -49,6 +50,7 @@ def test_another_engine_is_noted_when_the_actor_wakes_up(stage: Stage, monkeypat
     assert stage.actor("c").verify().ok
 
 
+@pytest.mark.slow
 def test_another_engine_is_noted_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     stage.play(wat.COUNTER, name="c")
 
@@ -60,6 +62,7 @@ def test_another_engine_is_noted_once(stage: Stage, monkeypatch: pytest.MonkeyPa
     assert engines(stage, "c") == ["99.0.0"]
 
 
+@pytest.mark.slow
 def test_the_way_back_is_noted_too(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     stage.play(wat.COUNTER, name="c")
 

@@ -33,6 +33,7 @@ def listed(company: Troupe, actor: Actor, parent: str | None = None) -> list[lis
 # -- descendants further down ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_descendant_two_levels_down_is_stopped_and_its_own_supervisor_hears_of_it(company: Troupe) -> None:
     root, middle, leaf = line(company, 3)
 
@@ -45,6 +46,7 @@ def test_a_descendant_two_levels_down_is_stopped_and_its_own_supervisor_hears_of
     assert listed(company, root, middle.id) == [["d3", f"exited:shutdown:{root.id}", "permanent", "0"]]
 
 
+@pytest.mark.slow
 def test_a_descendant_two_levels_down_is_restarted_as_its_own_specification_says(company: Troupe) -> None:
     root, middle = line(company, 2)
     leaf = company.child(middle, "leaf", params=puppet.Json("7"), restart_from="init", shutdown="brutal")
@@ -62,6 +64,7 @@ def test_a_descendant_two_levels_down_is_restarted_as_its_own_specification_says
     assert company.decisions(middle) == []
 
 
+@pytest.mark.slow
 def test_a_descendant_that_somebody_above_restarted_is_supervised_as_before(company: Troupe) -> None:
     root, middle, leaf = line(company, 3)
     company.ask(root, puppet.stop(leaf.id))
@@ -76,6 +79,7 @@ def test_a_descendant_that_somebody_above_restarted_is_supervised_as_before(comp
     assert company.heard(middle) == ["d3 shutdown left", "d3 crashed:trap restarted"]
 
 
+@pytest.mark.slow
 def test_a_descendant_two_levels_down_that_ended_is_removed(company: Troupe) -> None:
     root, middle, leaf = line(company, 3)
     assert company.ask(root, puppet.remove(leaf.id)).startswith("err:still-running")
@@ -90,6 +94,7 @@ def test_a_descendant_two_levels_down_that_ended_is_removed(company: Troupe) -> 
     assert listed(company, company.find("d1"), middle.id) == []
 
 
+@pytest.mark.slow
 def test_a_descendant_in_its_pause_is_kept_from_its_restart_by_somebody_above(company: Troupe) -> None:
     root, middle = line(company, 2)
     leaf = company.child(middle, "leaf", backoff_ms=(1000, 1000))
@@ -118,6 +123,7 @@ ABOUT_ONE: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("function", ABOUT_ONE)
+@pytest.mark.slow
 def test_nobody_is_found_but_descendants(company: Troupe, function: str) -> None:
     root, middle, leaf = line(company, 3)
     stranger = company.player("stranger")
@@ -136,6 +142,7 @@ def test_nobody_is_found_but_descendants(company: Troupe, function: str) -> None
     assert {actor.status for actor in (root, middle, leaf, stranger)} == {"running"}
 
 
+@pytest.mark.slow
 def test_a_child_that_was_removed_can_be_read_and_nothing_else(company: Troupe) -> None:
     boss = company.boss()
     child = company.child(boss, "anna", params=puppet.Json("7"))
@@ -159,6 +166,7 @@ def test_a_child_that_was_removed_can_be_read_and_nothing_else(company: Troupe) 
 # -- what is refused -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_limit_of_children_counts_those_that_ended_until_they_are_removed(company: Troupe) -> None:
     boss = company.boss(limits="children = 2")
     first = company.child(boss, "a")
@@ -175,6 +183,7 @@ def test_the_limit_of_children_counts_those_that_ended_until_they_are_removed(co
     assert not company.ask(boss, third).startswith("err")
 
 
+@pytest.mark.slow
 def test_a_temporary_child_that_ended_counts_no_longer(company: Troupe) -> None:
     boss = company.boss(limits="children = 1")
     for _ in range(3):
@@ -185,6 +194,7 @@ def test_a_temporary_child_that_ended_counts_no_longer(company: Troupe) -> None:
     company.child(company.find("boss"), "anna")
 
 
+@pytest.mark.slow
 def test_a_tree_is_sixteen_levels_deep_and_no_deeper(company: Troupe) -> None:
     lowest = line(company, 16)[-1]
     deeper = puppet.spawn(puppet.child(company.manifest("d17")))
@@ -192,6 +202,7 @@ def test_a_tree_is_sixteen_levels_deep_and_no_deeper(company: Troupe) -> None:
     assert company.ask(lowest, deeper) == "err:too-deep:16"
 
 
+@pytest.mark.slow
 def test_a_name_is_taken_by_the_living_and_by_who_was_spawned_in_the_same_step(company: Troupe) -> None:
     boss = company.boss()
     spawn = puppet.spawn(puppet.child(company.manifest("anna")))
@@ -233,6 +244,7 @@ def test_what_is_wrong_with_a_child_is_said_at_once_and_nothing_is_spawned(compa
 # -- one step --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_child_can_be_sent_to_in_the_step_that_spawns_it_and_not_asked(company: Troupe) -> None:
     boss = company.boss()
     order = puppet.child(company.manifest("anna"), params=puppet.log("begun"))
@@ -256,6 +268,7 @@ def test_a_child_can_be_sent_to_in_the_step_that_spawns_it_and_not_asked(company
         company.rest()
 
 
+@pytest.mark.slow
 def test_a_step_sees_its_own_children_as_not_started(company: Troupe) -> None:
     boss = company.boss()
     first = puppet.spawn(puppet.child(company.manifest("anna"), restart="transient"))
@@ -321,6 +334,7 @@ def test_a_stop_and_a_restart_of_one_step_are_carried_out_in_their_order(company
     assert company.heard(boss)[-1] == "anna shutdown left"
 
 
+@pytest.mark.slow
 def test_a_supervisor_that_ends_with_a_spawn_takes_the_child_along(company: Troupe) -> None:
     boss = company.boss()
     boss.request(puppet.spawn(puppet.child(company.manifest("anna"))) + puppet.shutdown("bye"))
@@ -332,6 +346,7 @@ def test_a_supervisor_that_ends_with_a_spawn_takes_the_child_along(company: Trou
 # -- what is listed --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_children_are_listed_in_the_order_of_their_start_with_what_became_of_them(company: Troupe) -> None:
     boss = company.boss("intensity = 9")
     order = ["crashed", "normal", "stopped", "refused", "paused", "again"]

@@ -222,6 +222,7 @@ def test_a_root_that_asked_for_it_is_restarted_once_wherever_the_process_dies(
             assert root.kinds().count("restarted") == ("crashed" in root.kinds())
 
 
+@pytest.mark.slow
 def test_a_child_that_closes_before_its_supervisor_has_not_failed_by_that(company: Troupe) -> None:
     boss = company.boss("intensity = 1")
     child = company.child(boss, "anna", backoff_ms=(1000, 1000))

@@ -115,6 +115,7 @@ def planned(stage: Stage, digest: str, grants: Grants, asked: Tables) -> Grants 
 
 @given(data=st.data())
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
 def test_a_child_reaches_nothing_that_its_parent_does_not(node: Stage, data: st.DataObject) -> None:
     path: Path = node.workshop.file(wat.COUNTER)
     digest = node.runtime.blobs.put(path.read_bytes())

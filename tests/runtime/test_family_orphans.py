@@ -69,6 +69,7 @@ def left(troupe: Troupe, actor: Actor, space: str) -> int:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("number", range(1, 7))
+@pytest.mark.slow
 def test_a_permanent_child_comes_back_whichever_transaction_finds_the_disk_full(
     troupe: Troupe, disk: FullOnce, number: int
 ) -> None:
@@ -105,6 +106,7 @@ def test_nobody_is_started_again_below_a_parent_that_has_ended(company: Troupe) 
     assert (status(company, middle), status(company, kid)) == ("running", "running")
 
 
+@pytest.mark.slow
 def test_a_parent_that_is_stopped_in_the_same_step_starts_nobody(company: Troupe) -> None:
     boss = company.boss()
     middle = company.middle(boss, "middle")
@@ -118,6 +120,7 @@ def test_a_parent_that_is_stopped_in_the_same_step_starts_nobody(company: Troupe
 
 
 @pytest.mark.parametrize("end", ["stop", "crash"])
+@pytest.mark.slow
 def test_who_lives_below_an_ended_child_ends_with_the_tree(company: Troupe, end: str) -> None:
     boss = company.boss()
     middle = company.middle(boss, "middle")
@@ -145,6 +148,7 @@ def crash(kid: Actor) -> None:
         kid.request(puppet.trap())
 
 
+@pytest.mark.slow
 def test_the_name_of_a_child_that_waits_for_its_restart_is_kept(company: Troupe) -> None:
     stranger = company.player("stranger")
     boss = company.boss()
@@ -159,6 +163,7 @@ def test_the_name_of_a_child_that_waits_for_its_restart_is_kept(company: Troupe)
     assert (status(company, boss), status(company, kid)) == ("running", "running")
 
 
+@pytest.mark.slow
 def test_the_name_is_free_once_the_restart_is_taken_back(company: Troupe) -> None:
     stranger = company.player("stranger")
     boss = company.boss()
@@ -174,6 +179,7 @@ def test_the_name_is_free_once_the_restart_is_taken_back(company: Troupe) -> Non
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.slow
 def test_a_name_that_is_taken_is_waited_for_and_no_failure_of_the_child(company: Troupe) -> None:
     stranger = company.player("stranger")
     boss = company.boss("intensity = 1")
@@ -204,6 +210,7 @@ def delivered(boss: Actor) -> list[int]:
     ]
 
 
+@pytest.mark.slow
 def test_a_subscription_ends_with_a_child_that_has_left_the_list(company: Troupe) -> None:
     boss = company.player("boss", handlers=("events", "supervisor"))
     spawn = puppet.spawn(puppet.child(company.manifest("kid"), restart="temporary"))
@@ -221,6 +228,7 @@ def test_a_subscription_ends_with_a_child_that_has_left_the_list(company: Troupe
     assert not found.supervising._heard
 
 
+@pytest.mark.slow
 def test_an_actor_has_so_many_subscriptions_and_no_more(company: Troupe, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(offspring_module, "SUBSCRIPTIONS_MAX", 2)
     boss = company.player("boss", handlers=("events", "supervisor"))

@@ -229,6 +229,7 @@ def test_nothing_is_missed_and_nothing_comes_twice_while_others_write(seed: int)
     play(scene())
 
 
+@pytest.mark.slow
 def test_a_running_node_tells_of_what_its_actors_do(company: Troupe) -> None:
     runtime = company.stage.runtime
     anna = company.player("anna")

@@ -85,6 +85,7 @@ def test_a_restart_that_was_taken_out(stage: Stage) -> None:
     assert_found(stage, forger, why="has not been restarted")
 
 
+@pytest.mark.slow
 def test_a_lifecycle_event_that_nobody_knows(stage: Stage) -> None:
     actor = stage.play(wat.COUNTER)
     forger = truth(actor)

@@ -157,6 +157,7 @@ def test_another_reason_of_a_crash(stage: Stage, reason: str) -> None:
     assert_found(stage, forger, at=5)
 
 
+@pytest.mark.slow
 def test_another_code_of_a_trap(stage: Stage) -> None:
     actor = stage.play(wat.TRAP)
     with pytest.raises(Crashed):
@@ -279,6 +280,7 @@ def test_a_changed_message_body(stage: Stage) -> None:
     assert_found(stage, forger, at=5)
 
 
+@pytest.mark.slow
 def test_a_changed_id_of_a_message(stage: Stage) -> None:
     actor = stage.play(wat.WHO)
     actor.request_json("1")
@@ -347,6 +349,7 @@ def test_changed_params(stage: Stage) -> None:
     assert_found(stage, forger, at=3)
 
 
+@pytest.mark.slow
 def test_a_changed_environment_variable(workshop: Workshop, stage: Stage) -> None:
     with Harness(cache=workshop.cache, environ={"LANG": "C"}) as harness:
         path = stage.manifest(VARIABLE, capabilities={"environment": {"allow": ["LANG"]}})
@@ -377,6 +380,7 @@ def test_another_time_at_which_a_wait_ended(stage: Stage) -> None:
     assert_found(stage, forger, at=host + 1)
 
 
+@pytest.mark.slow
 def test_a_wait_that_ended_before_it_could(stage: Stage) -> None:
     # the guest does not look at the clock, and is told that it could not wait
     forger = truth(slept(stage, NAPS))

@@ -330,6 +330,7 @@ def test_it_has_the_component_that_its_source_had_there(stage: Stage) -> None:
     assert all(one.verify().ok for one in told)
 
 
+@pytest.mark.slow
 def test_a_migration_that_failed_or_is_not_closed_changes_nothing(stage: Stage) -> None:
     source = puppet_of(stage, "anna")
     with pytest.raises(Refused):
@@ -477,6 +478,7 @@ def test_a_fork_outlives_its_source(stage: Stage) -> None:
 # -- afterwards ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_it_survives_the_process(stage: Stage) -> None:
     fork(stage, counter(stage), 6)
     stage.reopen()
@@ -523,6 +525,7 @@ def test_a_warm_one_begins_with_an_instance_of_its_own(stage: Stage) -> None:
     assert forked.verify().ok
 
 
+@pytest.mark.slow
 def test_it_is_exported_and_taken_in_like_any_other(stage: Stage, away: Stage, tmp_path: Path) -> None:
     source = puppet_of(stage, "anna")
     source.request(puppet.count())
@@ -603,6 +606,7 @@ def test_an_origin_that_could_be_is_believed_and_the_state_is_what_counts(stage:
     assert report.fault.seq == 3
 
 
+@pytest.mark.slow
 def test_what_a_stranger_withheld_cannot_be_gone_on_from(stage: Stage, away: Stage, tmp_path: Path) -> None:
     source = counter(stage)
     events = source.events()
@@ -614,6 +618,7 @@ def test_what_a_stranger_withheld_cannot_be_gone_on_from(stage: Stage, away: Sta
     assert fork(away, record.id, 8).state == '{"count":2}'
 
 
+@pytest.mark.slow
 def test_a_state_beyond_the_limits_of_its_manifest_is_refused(stage: Stage, away: Stage, tmp_path: Path) -> None:
     source = counter(stage, limits={"state": "64B"})
     forger = Forger(source.events())

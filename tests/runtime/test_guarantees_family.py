@@ -17,6 +17,7 @@ LONG_MS = 50_000
 
 
 @pytest.mark.parametrize("how", ["stop", "crash", "shutdown", "give up"])
+@pytest.mark.slow
 def test_no_child_outlives_its_supervisor(company: Troupe, how: str) -> None:
     boss = company.boss("intensity = 0")
     middle = company.middle(boss, "middle")
@@ -42,6 +43,7 @@ def test_no_child_outlives_its_supervisor(company: Troupe, how: str) -> None:
     assert other.status == "stopped"  # it was temporary
 
 
+@pytest.mark.slow
 def test_a_tree_has_no_more_descendants_than_its_limit(company: Troupe, monkeypatch: pytest.MonkeyPatch) -> None:
     assert offspring.DESCENDANTS_MAX == 1000
     monkeypatch.setattr(offspring, "DESCENDANTS_MAX", 3)
@@ -112,6 +114,7 @@ def test_a_child_for_which_nobody_waits_any_more_is_stopped(company: Troupe) -> 
 
 
 @pytest.mark.parametrize("how", ["refuse", "crash"])
+@pytest.mark.slow
 def test_a_child_that_was_waited_for_stands_when_the_step_fails(company: Troupe, how: str) -> None:
     boss = company.boss()
     order = puppet.child(company.manifest("job"), params=puppet.log("lived") + puppet.shutdown("done"))

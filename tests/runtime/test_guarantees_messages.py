@@ -76,6 +76,7 @@ def test_the_ids_that_a_step_gives_out_follow_from_its_message_and_their_number(
 
 
 @pytest.mark.parametrize("how", ["refuse", "crash"])
+@pytest.mark.slow
 def test_a_message_over_which_an_actor_failed_is_not_handled_again(company: Troupe, how: str) -> None:
     anna, bert = company.player("anna"), company.player("bert")
     failing = puppet.log("begun") + (puppet.refuse("no") if how == "refuse" else puppet.trap())
@@ -95,6 +96,7 @@ def test_a_message_over_which_an_actor_failed_is_not_handled_again(company: Trou
 
 
 @pytest.mark.parametrize("how", ["stop", "crash", "shutdown", "restart"])
+@pytest.mark.slow
 def test_requests_that_wait_or_were_deferred_are_answered_when_their_actor_ends(company: Troupe, how: str) -> None:
     boss, anna, carl = company.boss(), company.player("anna"), company.player("carl")
     bert = company.child(boss, "bert", restart="permanent" if how == "restart" else "temporary")
@@ -143,6 +145,7 @@ def test_a_deferred_answer_closes_a_circle_as_any_other_does(company: Troupe) ->
 
 
 @pytest.mark.parametrize(("wait", "problem"), [("60s", "timeout"), ("1s", "wait-exhausted")])
+@pytest.mark.slow
 def test_a_wait_ends_at_its_own_time_or_when_the_step_has_waited_enough(
     company: Troupe, wait: str, problem: str
 ) -> None:
@@ -161,6 +164,7 @@ def test_a_wait_ends_at_its_own_time_or_when_the_step_has_waited_enough(
     assert anna.request(asking(bert.id, puppet.reply("in time"))) == '"in time"'
 
 
+@pytest.mark.slow
 def test_an_actor_defers_no_more_requests_than_its_limit(company: Troupe) -> None:
     anna, carl = company.player("anna"), company.player("carl")
     bert = company.player("bert", limits="outstanding = 1")
@@ -174,6 +178,7 @@ def test_an_actor_defers_no_more_requests_than_its_limit(company: Troupe) -> Non
     assert carl.request(asking(bert.id, puppet.reply("pong"))) == '"pong"'
 
 
+@pytest.mark.slow
 def test_a_deferred_request_can_be_refused(company: Troupe) -> None:
     anna, bert = company.player("anna"), company.player("bert")
     asked = company.begin(anna, asking(bert.id, puppet.remember()))
@@ -187,6 +192,7 @@ def test_a_deferred_request_can_be_refused(company: Troupe) -> None:
     assert not company.stage.runtime.store.entries(bert.id, "deferred")
 
 
+@pytest.mark.slow
 def test_an_answer_that_was_given_in_a_step_that_failed_was_not_given(company: Troupe) -> None:
     anna, bert = company.player("anna"), company.player("bert")
     asked = company.begin(anna, asking(bert.id, puppet.remember()))
@@ -242,6 +248,7 @@ def test_a_request_between_actors_survives_a_restart_of_the_node(company: Troupe
     assert company.stage.runtime.store.holders("answer", "deferred", "mailbox") == []
 
 
+@pytest.mark.slow
 def test_a_deferred_request_is_answered_when_its_actor_begins_anew_while_it_runs(company: Troupe) -> None:
     anna, bert = company.player("anna"), company.player("bert")
     asked = anna.start_request(to_json(puppet.request(bert.id, puppet.defer()) + puppet.reply(FULL_ANSWER)))

@@ -83,6 +83,7 @@ def test_an_actor_is_a_suspect_once_and_only_where_it_had_work() -> None:
     assert [recovery.is_suspect(actor) for actor in (ANNA, ANNA, BERT)] == [True, False, False]
 
 
+@pytest.mark.slow
 def test_after_an_unclean_stop_everybody_who_had_work_does_it_once_and_leaves_no_mark(
     workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,7 @@ def deferred(company: Troupe, actor: Actor) -> int:
 # -- in one step -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_step_looks_at_each_of_its_own_calls_once(company: Troupe, monkeypatch: pytest.MonkeyPatch) -> None:
     anna, bert = company.player("anna"), company.player("bert")
     looked_at = Count(monkeypatch, Deeds, "_add")
@@ -63,6 +64,7 @@ def test_a_step_looks_at_each_of_its_own_calls_once(company: Troupe, monkeypatch
     assert CALLS < looked_at.calls <= 2 * CALLS + 2  # the sends, the timers, and the answer
 
 
+@pytest.mark.slow
 def test_a_call_that_asks_for_one_thing_does_not_list_them_all(
     company: Troupe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,6 +90,7 @@ def test_a_call_that_asks_for_one_thing_does_not_list_them_all(
     assert all(each.calls - was < CALLS // 4 for each, was in zip(lists, before, strict=True))
 
 
+@pytest.mark.slow
 def test_what_a_step_takes_back_is_weighed_once(company: Troupe, monkeypatch: pytest.MonkeyPatch) -> None:
     anna = company.player("anna", limits=f"timers = {CALLS}")
     anna.request(puppet.repeat(CALLS, puppet.schedule(YEAR_MS, "old") + puppet.log(ANSWER)))
@@ -102,6 +105,7 @@ def test_what_a_step_takes_back_is_weighed_once(company: Troupe, monkeypatch: py
     assert anna.request(puppet.schedule(YEAR_MS, "one more") + puppet.reply(ANSWER)) == "err:too-many"
 
 
+@pytest.mark.slow
 def test_whoever_has_too_many_requests_is_not_looked_through_for_each(
     company: Troupe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,6 +151,7 @@ def test_timers_that_could_not_be_recorded_are_not_put_together(
     assert listed.calls == 0
 
 
+@pytest.mark.slow
 def test_the_bodies_of_all_timers_are_bounded_together(company: Troupe) -> None:
     anna = company.player("anna")
     timers = timers_of(company)
@@ -176,6 +181,7 @@ def test_timers_that_were_taken_back_do_not_stay_in_the_queue(company: Troupe) -
     timers.remove(actor, "kept")
 
 
+@pytest.mark.slow
 def test_those_who_cannot_leave_are_not_asked_at_every_birth(company: Troupe, monkeypatch: pytest.MonkeyPatch) -> None:
     dispatcher = company.stage.runtime._dispatcher
     for number in range(5):
@@ -195,6 +201,7 @@ def test_those_who_cannot_leave_are_not_asked_at_every_birth(company: Troupe, mo
     assert asked.calls >= 5
 
 
+@pytest.mark.slow
 def test_a_request_ends_when_who_asked_from_outside_stops_waiting(company: Troupe) -> None:
     anna = company.player("anna", limits="outstanding = 2")
     for _ in range(4):
@@ -221,6 +228,7 @@ def test_from_outside_no_more_is_put_off_than_the_limit(company: Troupe) -> None
     assert asked[1].result().text == '"y"'
 
 
+@pytest.mark.slow
 def test_a_request_from_outside_ends_with_the_process(company: Troupe) -> None:
     anna = company.player("anna")
     pending = company.begin(anna, puppet.defer())
@@ -234,6 +242,7 @@ def test_a_request_from_outside_ends_with_the_process(company: Troupe) -> None:
     assert deferred(company, anna) == 0
 
 
+@pytest.mark.slow
 def test_events_of_a_child_are_looked_up_as_far_as_they_fit(company: Troupe) -> None:
     boss = company.boss()
     child = company.child(boss, "child")

@@ -105,6 +105,7 @@ def test_two_at_the_same_time_are_one(company: Troupe, anna: Actor) -> None:
     assert anna.state == "2"
 
 
+@pytest.mark.slow
 def test_another_body_under_the_same_key_is_refused(company: Troupe, anna: Actor) -> None:
     ask(anna)
     send(anna)
@@ -230,6 +231,7 @@ def test_a_deferred_answer_comes_again(company: Troupe, anna: Actor, *, is_cance
     assert messages(anna) == 2
 
 
+@pytest.mark.slow
 def test_a_deferred_request_outlives_its_asker_and_the_process(company: Troupe, anna: Actor) -> None:
     body = to_json(puppet.defer())
     asked = start(anna, body)
@@ -292,6 +294,7 @@ def test_the_answer_is_the_same_behind_a_restart_of_the_process(company: Troupe,
     assert anna.state == "2"
 
 
+@pytest.mark.slow
 def test_a_request_that_waits_when_the_process_ends_in_good_order_is_joined_by_the_next(
     company: Troupe, anna: Actor
 ) -> None:
@@ -311,6 +314,7 @@ def test_a_request_that_waits_when_the_process_ends_in_good_order_is_joined_by_t
     assert anna.state == "1"
 
 
+@pytest.mark.slow
 def test_a_key_is_forgotten_after_a_day(company: Troupe, anna: Actor) -> None:
     first = ask(anna)
     company.stage.clock.advance(DAY_S - 1)
@@ -349,6 +353,7 @@ def settle(company: Troupe) -> None:
     company.stage.run(looked())
 
 
+@pytest.mark.slow
 def test_forgotten_keys_leave_the_store_when_it_is_opened(company: Troupe, anna: Actor) -> None:
     ask(anna)
     company.stage.clock.advance(DAY_S / 2)

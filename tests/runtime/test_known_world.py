@@ -158,6 +158,7 @@ def test_an_actor_knows_its_id(stage: Stage) -> None:
     assert actor.request(0) == actor.id
 
 
+@pytest.mark.slow
 def test_a_variable_is_what_it_was_at_genesis(workshop: Workshop) -> None:
     with Harness(cache=workshop.cache, environ={"LANG": "tlh", "SECRET": "x"}) as harness:
         folder = harness._root.parent
@@ -174,6 +175,7 @@ def test_a_variable_is_what_it_was_at_genesis(workshop: Workshop) -> None:
         assert actor.verify().ok
 
 
+@pytest.mark.slow
 def test_a_variable_that_no_grant_names_is_denied_and_that_is_recorded(stage: Stage) -> None:
     actor = stage.play(VARIABLE, capabilities={"environment": {"allow": ["HOME"]}}, allowed=["environment"])
 

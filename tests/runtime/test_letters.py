@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +53,7 @@ LETTERS = st.builds(
 
 
 @given(LETTERS)
+@pytest.mark.slow
 def test_a_letter_comes_back_as_it_was(letter: Letter) -> None:
     assert decode_letter(encode_letter(letter)) == letter
 
@@ -69,6 +71,7 @@ def test_a_letter_from_the_store_is_durable_and_answers_whoever_is_named() -> No
 
 
 @given(TEXTS, st.none() | IDS, st.integers(0, 2**53))
+@pytest.mark.slow
 def test_a_deferred_request_comes_back_as_it_was(request_id: str, sender: ActorId | None, expires_us: int) -> None:
     request = Deferred(request_id, sender, expires_us, nobody)
 

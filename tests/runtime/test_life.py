@@ -214,6 +214,7 @@ def test_a_name_that_another_one_took_keeps_an_actor_from_living_again(stage: St
     assert first.request({"by": 1}) == {"count": 1}
 
 
+@pytest.mark.slow
 def test_a_stop_survives_the_process_and_so_does_the_state(stage: Stage) -> None:
     actor = stage.play(wat.COUNTER, name="c")
     actor.request_json(BY_ONE)
@@ -392,6 +393,7 @@ def test_a_command_that_loops_runs_out_of_fuel(stage: Stage) -> None:
     assert caught.value.data["reason"] == "fuel"
 
 
+@pytest.mark.slow
 def test_a_command_that_was_restarted_runs_again(stage: Stage) -> None:
     actor = stage.play(command('(call $log (i32.const 2) @"hello") (i32.const 0)', imports=[LOG]))
 
@@ -418,6 +420,7 @@ def own_threads() -> set[str]:
     return {thread.name for thread in threading.enumerate() if not thread.name.startswith("asyncio")}
 
 
+@pytest.mark.slow
 def test_an_idle_actor_holds_no_thread(stage: Stage) -> None:
     first = stage.play(wat.COUNTER, name="first")
     first.request_json(BY_ONE)

@@ -64,6 +64,7 @@ def assert_holds(troupe: Troupe, actor: Actor) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["one-for-one", "one-for-all", "rest-for-one"])
+@pytest.mark.slow
 def test_what_a_supervisor_decided_is_decided_again(troupe: Troupe, strategy: str) -> None:
     boss = boss_of(troupe, f'strategy = "{strategy}"\nintensity = 3\nperiod = "10s"')
     children = [
@@ -153,6 +154,7 @@ def test_a_supervisor_that_begins_again_counts_anew(troupe: Troupe, how: str, fr
     assert_holds(troupe, boss)
 
 
+@pytest.mark.slow
 def test_a_supervisor_that_gives_up_and_its_root_that_is_restarted(troupe: Troupe) -> None:
     boss = boss_of(troupe, "intensity = 0" + OWN + 'restart = "permanent"\nintensity = 2\nperiod = "10s"')
     anna = spawn(troupe, boss, "anna")
@@ -176,6 +178,7 @@ def test_a_supervisor_that_gives_up_and_its_root_that_is_restarted(troupe: Troup
         assert_found(troupe.stage, forged, at, "restarted as its manifest asks")
 
 
+@pytest.mark.slow
 def test_what_was_decided_holds_over_a_restart_of_the_process(troupe: Troupe) -> None:
     boss = boss_of(troupe, 'intensity = 1\nperiod = "1h"')
     anna = spawn(troupe, boss, "anna")
@@ -204,6 +207,7 @@ def test_a_child_that_somebody_else_started_again_ends_again(troupe: Troupe) -> 
 
 
 @pytest.mark.parametrize("is_reopened", [False, True])
+@pytest.mark.slow
 def test_a_child_that_somebody_above_removed_is_restarted_with_nobody(troupe: Troupe, is_reopened: bool) -> None:  # noqa: FBT001 - drawn
     top = boss_of(troupe, name="top")
     text = troupe.manifest("mid", handlers=("supervisor",), supervision='strategy = "one-for-all"\nintensity = 5')
@@ -230,6 +234,7 @@ def test_a_child_that_somebody_above_removed_is_restarted_with_nobody(troupe: Tr
         assert_found(troupe.stage, forged, at, "it does")
 
 
+@pytest.mark.slow
 def test_a_supervisor_that_was_upgraded_goes_on_with_its_family(troupe: Troupe) -> None:
     boss = boss_of(troupe, "intensity = 1")
     anna = spawn(troupe, boss, "anna")
@@ -292,6 +297,7 @@ def forger(troupe: Troupe) -> Forger:
         lambda detail: detail.clear(),
     ],
 )
+@pytest.mark.slow
 def test_every_field_of_a_decision_has_to_follow(
     stage: Stage, forger: Forger, nth: int, change: Callable[[dict[str, Any]], None]
 ) -> None:
@@ -301,6 +307,7 @@ def test_every_field_of_a_decision_has_to_follow(
     assert_found(stage, forger, at, "")
 
 
+@pytest.mark.slow
 def test_the_order_in_which_children_are_stopped_and_started(stage: Stage, forger: Forger) -> None:
     at = forger.find("supervised", -1)
     detail = forger.at(at).fields["detail"]
@@ -310,6 +317,7 @@ def test_the_order_in_which_children_are_stopped_and_started(stage: Stage, forge
     assert_found(stage, forger, at, "targets is recorded as")
 
 
+@pytest.mark.slow
 def test_one_more_restart_than_the_intensity_allows(stage: Stage, forger: Forger) -> None:
     last = forger.find("supervised", -1)
     fields = forger.at(last).fields
@@ -331,6 +339,7 @@ def test_a_time_that_makes_restarts_count_no_longer(stage: Stage, forger: Forger
     assert_found(stage, forger, last, "pause-ms")
 
 
+@pytest.mark.slow
 def test_a_decision_that_was_removed_is_missed_by_what_the_guest_was_told(stage: Stage, forger: Forger) -> None:
     told = _letters(forger)[1]
     forger.drop(forger.find("supervised", 1))
@@ -338,6 +347,7 @@ def test_a_decision_that_was_removed_is_missed_by_what_the_guest_was_told(stage:
     assert_found(stage, forger, told, "a decision that is not in the chain")
 
 
+@pytest.mark.slow
 def test_a_decision_that_the_guest_is_told_twice_or_otherwise(stage: Stage, forger: Forger) -> None:
     first, second, *_ = _letters(forger)
     twice = dataclasses.replace(forger)
@@ -368,6 +378,7 @@ def test_who_gives_up_has_decided_so(stage: Stage, troupe: Troupe) -> None:
     assert_found(stage, forged, at, "it gives up, and none of its decisions says so")
 
 
+@pytest.mark.slow
 def test_a_specification_that_was_changed_changes_what_follows(stage: Stage, forger: Forger) -> None:
     at = forger.find("host", 2)
     forger.edit(at, lambda fields: fields["arguments"][0].update(restart="permanent"))
@@ -392,6 +403,7 @@ def test_a_specification_that_was_changed_changes_what_follows(stage: Stage, for
         lambda fields: fields.update(answer="what"),
     ],
 )
+@pytest.mark.slow
 def test_a_call_that_nobody_can_have_made(
     stage: Stage, forger: Forger, change: Callable[[dict[str, Any]], None]
 ) -> None:
@@ -401,6 +413,7 @@ def test_a_call_that_nobody_can_have_made(
     assert_found(stage, forger, at, "cannot have been carried out")
 
 
+@pytest.mark.slow
 def test_behind_a_withheld_event_nothing_is_said(stage: Stage, forger: Forger) -> None:
     at = forger.find("host", 1)
     events = [_withheld(event) if event.header.seq == at else event for event in forger.sealed()]

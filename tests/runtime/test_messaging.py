@@ -49,6 +49,7 @@ def test_a_request_that_is_refused_crashes_or_finds_nobody_is_an_error_value(tro
     troupe.verify()
 
 
+@pytest.mark.slow
 def test_a_deferred_reply_reaches_the_asker(troupe: Troupe) -> None:
     anna, bert = troupe.player("anna"), troupe.player("bert")
     program = puppet.request(bert.id, puppet.remember()) + puppet.reply(ANSWER)
@@ -102,6 +103,7 @@ def test_a_step_that_fails_sends_nothing(troupe: Troupe) -> None:
     assert puppet.log_of(bert.state or "") == ["y"]
 
 
+@pytest.mark.slow
 def test_what_waits_in_a_mailbox_survives_a_restart_of_the_node(troupe: Troupe) -> None:
     anna, bert = troupe.player("anna"), troupe.player("bert")
     bert.pause()

@@ -14,6 +14,7 @@ def kinds_of(company: Troupe, boss: Actor) -> list[object]:
 
 
 @pytest.mark.parametrize(("late_us", "last"), [(0, "give-up"), (1, "restart")])
+@pytest.mark.slow
 def test_a_restart_counts_up_to_and_at_the_end_of_the_period_and_not_a_microsecond_later(
     company: Troupe, late_us: int, last: str
 ) -> None:
@@ -30,6 +31,7 @@ def test_a_restart_counts_up_to_and_at_the_end_of_the_period_and_not_a_microseco
     assert (boss.status, child.status) == (("stopped", "crashed") if last == "give-up" else ("running", "running"))
 
 
+@pytest.mark.slow
 def test_with_an_intensity_of_none_the_first_failure_is_too_much(company: Troupe) -> None:
     boss = company.boss("intensity = 0")
     child, other = company.child(boss, "anna"), company.child(boss, "bert")
@@ -41,6 +43,7 @@ def test_with_an_intensity_of_none_the_first_failure_is_too_much(company: Troupe
 
 
 @pytest.mark.parametrize("strategy", ["one-for-all", "rest-for-one"])
+@pytest.mark.slow
 def test_a_restart_of_several_children_counts_once(company: Troupe, strategy: str) -> None:
     boss = company.boss(f'strategy = "{strategy}"\nintensity = 2')
     children = [company.child(boss, name) for name in "abc"]
@@ -54,6 +57,7 @@ def test_a_restart_of_several_children_counts_once(company: Troupe, strategy: st
     assert [child.status for child in children] == ["crashed", "stopped", "stopped"]
 
 
+@pytest.mark.slow
 def test_each_of_several_children_that_fail_at_once_counts(company: Troupe) -> None:
     boss = company.boss("intensity = 3")
     children = [company.child(boss, name) for name in "abcd"]
@@ -66,6 +70,7 @@ def test_each_of_several_children_that_fail_at_once_counts(company: Troupe) -> N
     assert boss.status == "stopped"
 
 
+@pytest.mark.slow
 def test_restarts_that_were_asked_for_do_not_count(company: Troupe) -> None:
     boss = company.boss("intensity = 1")
     child = company.child(boss, "anna")
@@ -80,6 +85,7 @@ def test_restarts_that_were_asked_for_do_not_count(company: Troupe) -> None:
     assert child.kinds().count("restarted") == 4
 
 
+@pytest.mark.slow
 def test_restarts_count_though_the_children_are_others_by_now_and_the_node_was_restarted(company: Troupe) -> None:
     boss = company.boss("intensity = 1")
     child = company.child(boss, "anna")
@@ -95,6 +101,7 @@ def test_restarts_count_though_the_children_are_others_by_now_and_the_node_was_r
     assert kinds_of(company, boss) == ["restart", "left", "give-up"]
 
 
+@pytest.mark.slow
 def test_a_failure_climbs_from_supervisor_to_supervisor_up_to_the_root(company: Troupe) -> None:
     root = company.boss("intensity = 1", "root")
     middle = company.middle(root, "middle", "intensity = 1")
@@ -119,6 +126,7 @@ def test_a_failure_climbs_from_supervisor_to_supervisor_up_to_the_root(company: 
     assert company.story("stopped")[-3:] == ["lower stopped", "middle stopped", "root stopped"]
 
 
+@pytest.mark.slow
 def test_a_supervisor_that_gives_up_stops_its_other_children_the_last_one_first(company: Troupe) -> None:
     boss = company.boss("intensity = 0")
     children = [company.child(boss, name) for name in "abc"]
@@ -128,6 +136,7 @@ def test_a_supervisor_that_gives_up_stops_its_other_children_the_last_one_first(
     assert company.story("stopped") == ["c stopped", "a stopped", "boss stopped"]
 
 
+@pytest.mark.slow
 def test_a_supervisor_that_was_restarted_counts_anew(company: Troupe) -> None:
     root = company.boss("intensity = 5", "root")
     middle = company.middle(root, "middle", "intensity = 1")

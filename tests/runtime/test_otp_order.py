@@ -135,6 +135,7 @@ def test_brutal_terminates_at_once_and_infinity_waits(company: Troupe) -> None:
     assert company.story("stopped") == ["brutal stopped", "patient stopped", "boss stopped"]
 
 
+@pytest.mark.slow
 def test_one_with_children_waits_for_its_own_step_however_long_that_takes(company: Troupe) -> None:
     boss = company.boss()
     middle = company.middle(boss, "middle")

@@ -141,6 +141,7 @@ def test_a_root_with_children_that_runs_is_restarted_with_them(company: Troupe) 
     assert leaf.state == "1"
 
 
+@pytest.mark.slow
 def test_a_root_that_begins_from_init_has_no_children_any_more(company: Troupe) -> None:
     root = company.boss()
     leaf = company.child(root, "leaf")

@@ -29,6 +29,7 @@ def reach(strategy: str, failed: str) -> str:
 
 @pytest.mark.parametrize("failed", NAMES)
 @pytest.mark.parametrize("strategy", ["one-for-one", "one-for-all", "rest-for-one"])
+@pytest.mark.slow
 def test_each_strategy_restarts_its_own_part_of_the_family(company: Troupe, strategy: str, failed: str) -> None:
     boss, children = family(company, strategy)
     for number, child in enumerate(children.values()):
@@ -49,6 +50,7 @@ def test_each_strategy_restarts_its_own_part_of_the_family(company: Troupe, stra
 
 
 @pytest.mark.parametrize("strategy", ["one-for-all", "rest-for-one"])
+@pytest.mark.slow
 def test_a_temporary_child_that_goes_with_the_others_does_not_come_back(company: Troupe, strategy: str) -> None:
     boss, children = family(company, strategy, d={"restart": "temporary"})
 
@@ -71,6 +73,7 @@ def test_a_temporary_child_that_fails_takes_nobody_along(company: Troupe, strate
 
 
 @pytest.mark.parametrize("strategy", ["one-for-all", "rest-for-one"])
+@pytest.mark.slow
 def test_children_that_had_ended_come_back_with_the_others_as_in_otp(company: Troupe, strategy: str) -> None:
     boss, children = family(company, strategy, c={"restart": "transient", "params": puppet.Json("7")})
     children["c"].request(puppet.count() + puppet.shutdown("done"))
@@ -95,6 +98,7 @@ def test_children_that_fail_at_the_same_time_all_run_in_the_end(company: Troupe,
     assert 1 <= len(company.decisions(boss)) <= 2
 
 
+@pytest.mark.slow
 def test_a_pause_of_one_for_all_is_waited_for_by_all(company: Troupe) -> None:
     boss, children = family(company, "one-for-all", b={"backoff_ms": (1000, 1000)})
 
@@ -110,6 +114,7 @@ def test_a_pause_of_one_for_all_is_waited_for_by_all(company: Troupe) -> None:
     assert company.heard(boss) == ["b crashed:trap restarted", "d shutdown left"]
 
 
+@pytest.mark.slow
 def test_a_child_that_is_paused_is_running_after_a_restart(company: Troupe) -> None:
     _, children = family(company, "one-for-all")
     children["c"].pause()
@@ -119,6 +124,7 @@ def test_a_child_that_is_paused_is_running_after_a_restart(company: Troupe) -> N
     assert children["c"].status == "running"
 
 
+@pytest.mark.slow
 def test_nothing_is_decided_about_a_child_that_ends_while_its_supervisor_stops(company: Troupe) -> None:
     boss, children = family(company, "one-for-all", e={"shutdown": "infinity"})
     sleeping = company.begin(children["e"], puppet.sleep(10_000))
@@ -139,6 +145,7 @@ def test_nothing_is_decided_about_a_child_that_ends_while_its_supervisor_stops(c
     assert {child.status for child in children.values()} == {"running"}
 
 
+@pytest.mark.slow
 def test_a_child_that_crashes_while_it_is_being_stopped_stays_as_it_ended(company: Troupe) -> None:
     boss, children = family(company, "one-for-one")
     crashing = company.begin(children["c"], puppet.sleep(1000) + puppet.trap())

@@ -315,6 +315,7 @@ def test_who_asks_for_what_it_got_gets_the_same(
 
 @FEW
 @given(SETS, SETS, SETS, ALLOWED)
+@pytest.mark.slow
 def test_a_narrower_ceiling_never_gives_more(
     asked: dict[str, Grant], ceiling: dict[str, Grant], other: dict[str, Grant], allowed: list[str]
 ) -> None:

@@ -124,6 +124,7 @@ def test_what_it_held_goes_with_it(company: Troupe) -> None:
     assert is_gone(company.stage, anna.id)
 
 
+@pytest.mark.slow
 def test_it_is_gone_after_a_restart_of_the_node_too(company: Troupe) -> None:
     anna = company.player("anna")
     anna.stop()
@@ -243,6 +244,7 @@ def test_a_child_that_was_taken_off_the_list_is_below_all_the_same(company: Trou
     assert remove(company.stage, "boss", tree=True) == [child.id, boss.id]
 
 
+@pytest.mark.slow
 def test_where_one_of_a_tree_lives_nothing_is_removed(company: Troupe) -> None:
     boss = company.boss()
     first, last = company.child(boss, "first"), company.child(boss, "last")
@@ -264,6 +266,7 @@ def test_where_one_of_a_tree_lives_nothing_is_removed(company: Troupe) -> None:
 # -- a child ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_child_leaves_the_list_of_its_parent_whose_chain_says_so(company: Troupe) -> None:
     boss = company.boss()
     child, other = company.child(boss, "kid"), company.child(boss, "other")
@@ -346,6 +349,7 @@ def test_a_step_of_the_parent_that_knows_it_goes_on_without_it(company: Troupe) 
     assert puppet.log_of(boss.state or "")[-1] == f"err:not-found:{child.id}"
 
 
+@pytest.mark.slow
 def test_whoever_watched_it_hears_of_its_end_and_watches_it_no_longer(company: Troupe) -> None:
     boss = company.player("boss", handlers=("supervisor", "events"))
     child = company.child(boss, "kid")
@@ -364,6 +368,7 @@ def test_whoever_watched_it_hears_of_its_end_and_watches_it_no_longer(company: T
     assert company.stage.runtime.store.size_entries("subscription") == {}
 
 
+@pytest.mark.slow
 def test_whoever_is_behind_is_told_without_what_was_erased(company: Troupe) -> None:
     boss = company.player("boss", handlers=("supervisor", "events"))
     child = company.child(boss, "kid")
@@ -720,6 +725,7 @@ def test_a_node_that_closes_removes_nobody_any_more(stage: Stage) -> None:
     assert remove(stage, actor.id) == [actor.id]
 
 
+@pytest.mark.slow
 def test_a_removal_does_not_wait_for_one_that_is_not_woken_any_more_since_the_node_closes(
     company: Troupe, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -159,6 +159,7 @@ def test_a_thousand_steps_replay_with_equal_results(stage: Stage) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 @pytest.mark.parametrize("instance", ["fresh", "warm"])
+@pytest.mark.slow
 def test_the_number_of_workers_does_not_matter(
     workshop: Workshop, stage: Stage, tmp_path: Path, workers: int, instance: str
 ) -> None:
@@ -276,6 +277,7 @@ def test_how_long_a_step_took_elsewhere_says_nothing_of_how_long_it_may_take_her
     assert judged(stage, forger.sealed()).ok
 
 
+@pytest.mark.slow
 def test_a_watcher_of_the_clock_replays_elsewhere(workshop: Workshop, stage: Stage, tmp_path: Path) -> None:
     actor = dreamt(stage, '{"ms":1000}', text=WATCH)
     events = actor.events()

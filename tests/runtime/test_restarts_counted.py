@@ -23,6 +23,7 @@ def away(workshop: Workshop, tmp_path: Path) -> Iterator[Stage]:
         yield stage
 
 
+@pytest.mark.slow
 def test_restarts_are_counted_whoever_asked_for_them(company: Troupe) -> None:
     boss = company.boss()
     child = company.child(boss, "kid")
@@ -44,6 +45,7 @@ def test_restarts_are_counted_whoever_asked_for_them(company: Troupe) -> None:
     assert company.find(child.id).ref.record.restarts == 3
 
 
+@pytest.mark.slow
 def test_those_of_a_chain_that_was_taken_in_are_counted_when_it_is_first_woken(
     company: Troupe, away: Stage, tmp_path: Path
 ) -> None:

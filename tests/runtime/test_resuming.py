@@ -255,6 +255,7 @@ def test_a_warm_step_that_is_resumed_verifies_as_the_fresh_one_that_it_was(works
 
 
 @pytest.mark.parametrize("left", range(6))
+@pytest.mark.slow
 def test_a_warm_step_that_mentions_resources_is_resumed(workshop: Workshop, tmp_path: Path, left: int) -> None:
     # message, intent, host, log, intent, host, state: each time; the third step is left with its first ones
     there = past(workshop, tmp_path / "true", DOZE, ["1", "2", "3"], instance="warm")
@@ -271,6 +272,7 @@ def test_a_warm_step_that_mentions_resources_is_resumed(workshop: Workshop, tmp_
         assert (report.ok, report.fault) == (True, None)
 
 
+@pytest.mark.slow
 def test_a_step_that_is_resumed_twice_but_did_not_kill_is_run(workshop: Workshop, tmp_path: Path) -> None:
     there = past(workshop, tmp_path / "true", DREAM, ["1"], capabilities=TIMING)
     replant(there, tmp_path / "cut", there.events[:7])

@@ -91,6 +91,7 @@ def answer_of(pending: Pending[object]) -> str:
 
 
 @pytest.mark.parametrize("spawners", [1, 2, BLOCKED_MAX])
+@pytest.mark.slow
 def test_others_run_while_the_components_of_children_are_compiled(
     troupe: Troupe, slow: SlowEngine, spawners: int
 ) -> None:
@@ -108,6 +109,7 @@ def test_others_run_while_the_components_of_children_are_compiled(
     assert all(troupe.find(f"kid-{number}").status == "running" for number in range(spawners))
 
 
+@pytest.mark.slow
 def test_one_more_than_may_be_compiled_at_the_same_time_is_refused(troupe: Troupe, slow: SlowEngine) -> None:
     late = troupe.player("late")
     begun = begin_all(troupe, slow, BLOCKED_MAX)

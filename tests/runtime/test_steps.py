@@ -329,6 +329,7 @@ def test_a_full_mailbox_refuses_and_keeps_what_it_has(stage: Stage) -> None:
     assert actor.request({"by": 1}) == {"count": 3}
 
 
+@pytest.mark.slow
 def test_messages_are_taken_in_the_order_in_which_they_came(stage: Stage) -> None:
     actor = stage.play(wat.REMEMBER, params="0")
     actor.pause()

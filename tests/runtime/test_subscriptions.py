@@ -69,6 +69,7 @@ def values(boss: Actor) -> list[dict[str, object]]:
     ]
 
 
+@pytest.mark.slow
 def test_events_from_the_beginning_are_delivered_once_and_in_order(troupe: Troupe) -> None:
     boss, child = family(troupe, puppet.subscribe(ANSWER, 0))
     for _ in range(5):
@@ -118,6 +119,7 @@ def test_a_filter_leaves_out_kinds_and_payloads(troupe: Troupe) -> None:
     troupe.verify()
 
 
+@pytest.mark.slow
 def test_a_batch_has_at_most_a_hundred_events(troupe: Troupe) -> None:
     boss, child = family(troupe)
     for _ in range(110):
@@ -130,6 +132,7 @@ def test_a_batch_has_at_most_a_hundred_events(troupe: Troupe) -> None:
     troupe.verify()
 
 
+@pytest.mark.slow
 def test_a_batch_has_at_most_64_kib_of_payloads_unless_one_alone_has_more(troupe: Troupe) -> None:
     boss, child = family(troupe)
     start = len(child.events())
@@ -153,6 +156,7 @@ def test_a_payload_larger_than_a_message_may_be_is_left_out(troupe: Troupe) -> N
     troupe.verify()
 
 
+@pytest.mark.slow
 def test_whoever_is_too_slow_gets_a_gap_and_nobody_is_slowed(troupe: Troupe) -> None:
     boss, child = family(troupe)
     boss.request(puppet.subscribe(child.id))
@@ -175,6 +179,7 @@ def test_whoever_is_too_slow_gets_a_gap_and_nobody_is_slowed(troupe: Troupe) -> 
     troupe.verify()
 
 
+@pytest.mark.slow
 def test_as_many_as_that_behind_is_not_too_slow(troupe: Troupe) -> None:
     boss, child = family(troupe)
     boss.request(puppet.subscribe(child.id))
@@ -191,6 +196,7 @@ def test_as_many_as_that_behind_is_not_too_slow(troupe: Troupe) -> None:
     troupe.verify()
 
 
+@pytest.mark.slow
 def test_what_happened_before_the_subscription_is_no_lag(troupe: Troupe) -> None:
     boss, child = family(troupe)
     child.request(puppet.repeat(1500, puppet.write_log("x")))
@@ -229,6 +235,7 @@ def test_a_step_that_fails_subscribes_to_nothing(troupe: Troupe) -> None:
     assert batches(boss, child) == []
 
 
+@pytest.mark.slow
 def test_it_ends_from_within_its_own_handler(troupe: Troupe) -> None:
     text = puppet.puppet_wat(handlers=["events"], programs={"child-events": puppet.unsubscribe(ABOUT)})
     digest = troupe.stage.runtime.blobs.put(troupe.stage.workshop.file(text).read_bytes())

@@ -71,6 +71,7 @@ def upgraded(stage: Stage) -> Actor:
     return actor
 
 
+@pytest.mark.slow
 def test_a_node_that_runs_takes_an_actor_in(stage: Stage, away: Stage, tmp_path: Path) -> None:
     path = bundle(stage, Troupe(stage).player("anna").id, tmp_path / "a.theater")
 
@@ -84,6 +85,7 @@ def test_a_node_that_runs_takes_an_actor_in(stage: Stage, away: Stage, tmp_path:
         away.run(away.runtime.take_in(path))
 
 
+@pytest.mark.slow
 def test_an_upgraded_chain_verifies_from_its_bundle_alone(stage: Stage, tmp_path: Path) -> None:
     actor = upgraded(stage)
     report = examine_file(bundle(stage, actor.id, tmp_path / "a.theater"), child=ChildOptions(cache=tmp_path / "cache"))
@@ -91,6 +93,7 @@ def test_an_upgraded_chain_verifies_from_its_bundle_alone(stage: Stage, tmp_path
     assert (report.ok, report.steps, report.fault) == (True, 5, None)
 
 
+@pytest.mark.slow
 def test_an_upgraded_actor_goes_on_elsewhere_with_its_last_component(stage: Stage, away: Stage, tmp_path: Path) -> None:
     actor = upgraded(stage)
     again = taken_in(away, bundle(stage, actor.id, tmp_path / "a.theater"))
@@ -129,6 +132,7 @@ def test_an_open_step_that_was_taken_in_is_closed_and_never_run(stage: Stage, aw
     assert again.request(puppet.count() + puppet.reply("ok")) == "ok"
 
 
+@pytest.mark.slow
 def test_an_open_step_that_was_taken_in_honestly_is_unreproducible(stage: Stage, away: Stage, tmp_path: Path) -> None:
     actor = Troupe(stage).player("anna")
     actor.request(puppet.sleep(0) + puppet.count())
@@ -141,6 +145,7 @@ def test_an_open_step_that_was_taken_in_honestly_is_unreproducible(stage: Stage,
     assert (report.ok, report.unreproducible, report.fault) == (True, 1, None)
 
 
+@pytest.mark.slow
 def test_an_open_migration_that_was_taken_in_leaves_the_older_component(
     stage: Stage, away: Stage, tmp_path: Path
 ) -> None:
@@ -180,6 +185,7 @@ def test_what_has_been_looked_at_is_taken_in_no_longer(stage: Stage, away: Stage
 
 @pytest.mark.parametrize("strategy", ["one-for-one", "one-for-all"])
 @pytest.mark.parametrize("is_stopped", [False, True])
+@pytest.mark.slow
 def test_a_supervisor_that_was_taken_in_left_its_children_behind(
     stage: Stage,
     away: Stage,

@@ -173,6 +173,7 @@ def test_an_open_step_is_said_to_be_open(stage: Stage) -> None:
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.integers(0), flip=st.integers(1, 255))
+@pytest.mark.slow
 def test_any_byte_that_is_changed_in_an_exported_chain_is_found(chain: list[Event], at: int, flip: int) -> None:
     lines = b"".join(encode_line(event) for event in chain)
     at %= len(lines)

@@ -67,6 +67,7 @@ def test_timers_fire_in_the_order_of_their_times(troupe: Troupe) -> None:
     assert tokens(anna) == ["100", "100", "200", "300"]
 
 
+@pytest.mark.slow
 def test_a_repeating_timer_keeps_its_rhythm_and_makes_up_for_nothing(troupe: Troupe) -> None:
     anna = troupe.player("anna")
     timer = anna.request(puppet.schedule(1000, puppet.log(MESSAGE), 2000) + puppet.reply(ANSWER))
@@ -90,6 +91,7 @@ def test_a_repeating_timer_keeps_its_rhythm_and_makes_up_for_nothing(troupe: Tro
     troupe.verify()
 
 
+@pytest.mark.slow
 def test_what_fell_due_while_the_node_was_down_fires_once_when_it_starts(troupe: Troupe) -> None:
     anna = troupe.player("anna")
     anna.request(puppet.schedule(1000, puppet.log("once")) + puppet.schedule(1000, puppet.log("again"), 1000))

@@ -87,6 +87,7 @@ def test_a_migration_that_fails_leaves_the_older_component_in_place(
     assert actor.verify().ok
 
 
+@pytest.mark.slow
 def test_the_supervisor_hears_nothing_of_a_migration_that_crashed(stage: Stage, troupe: Troupe) -> None:
     boss = troupe.player("boss", handlers=("supervisor",))
     order = puppet.child(troupe.manifest("anna"))
@@ -100,6 +101,7 @@ def test_the_supervisor_hears_nothing_of_a_migration_that_crashed(stage: Stage, 
     troupe.verify()
 
 
+@pytest.mark.slow
 def test_what_a_migration_asked_for_is_done_with_it_or_not_at_all(stage: Stage, troupe: Troupe) -> None:
     other = troupe.player("other")
     actor = troupe.player("anna")
@@ -124,6 +126,7 @@ def test_an_actor_that_ends_in_its_migration_ends_behind_it(stage: Stage, troupe
 
 @pytest.mark.parametrize("migrate", [None, "ok", "refuse", "trap"])
 @pytest.mark.parametrize("status", ["paused", "stopped", "crashed"])
+@pytest.mark.slow
 def test_the_status_stays(stage: Stage, troupe: Troupe, status: str, migrate: Migration | None) -> None:
     actor = troupe.player("anna")
     match status:
@@ -175,6 +178,7 @@ def test_a_component_that_cannot_take_the_place_changes_nothing(stage: Stage, tm
     assert actor.request(WHICH) == "1"
 
 
+@pytest.mark.slow
 def test_a_component_may_be_given_in_any_form(stage: Stage, troupe: Troupe, tmp_path: Path) -> None:
     actor = troupe.player("anna")
     bytes_of = file(stage, "2").read_bytes()
@@ -213,6 +217,7 @@ def test_it_waits_for_the_step_that_is_running(stage: Stage, troupe: Troupe) -> 
     assert actor.verify().ok
 
 
+@pytest.mark.slow
 def test_upgrades_of_one_actor_come_one_after_the_other(stage: Stage, troupe: Troupe) -> None:
     actor = troupe.player("anna")
     second = actor.start_upgrade(file(stage, "2", "ok", program=NAP))
@@ -233,6 +238,7 @@ def test_upgrades_of_one_actor_come_one_after_the_other(stage: Stage, troupe: Tr
     assert actor.verify().ok
 
 
+@pytest.mark.slow
 def test_a_warm_instance_does_not_outlive_the_component(stage: Stage, troupe: Troupe) -> None:
     actor = troupe.player("anna", instance="warm")
     assert actor.request(WHICH) == "1"
@@ -250,6 +256,7 @@ def test_a_warm_instance_does_not_outlive_the_component(stage: Stage, troupe: Tr
     assert actor.verify().ok
 
 
+@pytest.mark.slow
 def test_letters_for_a_handler_that_is_gone_are_passed_over(stage: Stage, troupe: Troupe) -> None:
     boss = troupe.player("boss", handlers=("supervisor",))
     child = str(boss.request(puppet.spawn(puppet.child(troupe.manifest("anna"))) + puppet.reply(ANSWER)))

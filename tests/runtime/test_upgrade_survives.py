@@ -35,6 +35,7 @@ def troupe(stage: Stage) -> Troupe:
 # -- the process ends ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_runtime_that_closes_leaves_a_migration_open_and_it_goes_on(
     stage: Stage, troupe: Troupe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,6 +79,7 @@ def replanted(workshop: Workshop, folder: Path, *, kept: Sequence[str], attempt:
 
 
 @pytest.mark.parametrize("kept", [["message"], ["message", "intent"], ["message", "intent", "host"]])
+@pytest.mark.slow
 def test_killed_in_a_migration_it_goes_on_under_the_new_component(
     workshop: Workshop, tmp_path: Path, kept: list[str]
 ) -> None:
@@ -106,6 +108,7 @@ def test_killed_twice_in_a_migration_it_is_not_run_a_third_time(workshop: Worksh
         assert actor.verify().ok
 
 
+@pytest.mark.slow
 def test_a_migration_whose_component_is_gone_is_given_up(workshop: Workshop, tmp_path: Path) -> None:
     with replanted(workshop, tmp_path, kept=["message"]) as stage:
         found = stage.runtime.node.blobs.path(Digest(file(stage, "2", "ok", program=NAP).stem))
@@ -121,6 +124,7 @@ def test_a_migration_whose_component_is_gone_is_given_up(workshop: Workshop, tmp
 
 
 @pytest.mark.parametrize("migrate", [None, "ok"])
+@pytest.mark.slow
 def test_an_upgrade_that_cannot_be_written_has_not_happened(
     workshop: Workshop, tmp_path: Path, migrate: Migration | None
 ) -> None:
@@ -143,6 +147,7 @@ def test_an_upgrade_that_cannot_be_written_has_not_happened(
         assert actor.verify().ok
 
 
+@pytest.mark.slow
 def test_it_wakes_up_with_the_component_that_it_was_upgraded_to(stage: Stage, troupe: Troupe) -> None:
     actor = troupe.player("anna")
     actor.upgrade(file(stage, "2"))

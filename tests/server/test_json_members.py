@@ -21,6 +21,7 @@ VALUES = st.recursive(
 
 @settings(max_examples=40)
 @given(st.dictionaries(st.text(), VALUES, max_size=5), st.sampled_from([None, 1]), st.booleans())
+@pytest.mark.slow
 def test_every_member_is_found_and_is_what_it_was(value: dict[str, object], indent: int | None, is_ascii: bool) -> None:  # noqa: FBT001 - drawn
     text = json.dumps(value, indent=indent, ensure_ascii=is_ascii)
 

@@ -51,6 +51,7 @@ def test_a_request_whose_asker_goes_away_is_waited_for_by_nobody(desk: Desk) -> 
     desk.stage.run(scene())
 
 
+@pytest.mark.slow
 def test_a_request_with_a_key_stays_for_whoever_asks_again(desk: Desk) -> None:
     actor = Troupe(desk.stage).player("actor")
 

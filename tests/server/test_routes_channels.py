@@ -139,6 +139,7 @@ def test_no_more_are_held_than_there_is_room_for_and_closed_ones_make_room(desk:
 
 
 @pytest.mark.usefixtures("anna")
+@pytest.mark.slow
 def test_after_a_restart_of_the_server_a_channel_is_gone_and_the_actor_hears_of_it(desk: Desk) -> None:
     path = opened(desk)
     desk.reopen()

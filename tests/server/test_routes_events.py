@@ -38,6 +38,7 @@ def test_events_come_in_pages_each_with_the_place_of_the_next(desk: Desk) -> Non
     assert (len(exact["events"]), exact["next"]) == (last + 1, None)
 
 
+@pytest.mark.slow
 def test_an_event_is_told_with_all_that_its_hash_is_made_of(desk: Desk) -> None:
     actor = desk.actor(wat.ECHO)
     actor.request_json('{"a":1.0000,"a":2}')
@@ -53,6 +54,7 @@ def test_an_event_is_told_with_all_that_its_hash_is_made_of(desk: Desk) -> None:
     assert '\\"a\\":1.0000,\\"a\\":2' in text
 
 
+@pytest.mark.slow
 def test_only_events_of_a_kind_are_told_where_that_is_asked(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     actor = desk.actor(wat.LOGGER)
     for _ in range(3):

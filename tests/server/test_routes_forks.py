@@ -94,6 +94,7 @@ def test_nobody_forks_who_is_not_there_or_may_only_look(desk: Desk) -> None:
     assert problem(desk.token("looks", "read").post(PATH, {"at": 4})) == (403, "forbidden")
 
 
+@pytest.mark.slow
 def test_another_component_takes_over_and_one_that_fails_to_leaves_the_fork(desk: Desk) -> None:
     manifest = puppet_manifest(
         desk.digest(puppet_wat()), "actor", capabilities={"messaging": "", "supervisor": "", "timing": ""}

@@ -52,6 +52,7 @@ def read_only(data_dir: DataDir) -> SqliteEventStore:
     return SqliteEventStore.open(data_dir, read_only=True)
 
 
+@pytest.mark.slow
 def test_any_changed_byte_of_a_segment_is_found_when_it_is_read(tmp_path: Path, maker: ChainMaker) -> None:
     data_dir = written(tmp_path, maker)
     store = read_only(data_dir)

@@ -144,6 +144,7 @@ def test_what_a_reader_keeps_in_the_log_is_gone_with_the_next_wipe_or_the_end(tm
 
 @pytest.mark.parametrize("durability", ["process", "power"])
 @pytest.mark.parametrize("point", WIPE_POINTS)
+@pytest.mark.slow
 def test_a_death_while_wiping_leaves_a_sound_store_that_wipes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: FaultPoint, durability: Durability
 ) -> None:
