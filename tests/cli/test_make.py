@@ -27,7 +27,7 @@ def test_create_makes_a_project(theater: Theater, place: Path) -> None:
         (("create",), 2),
         (("create", "x", "--lang", "cobol"), 2),
         (("create", "x", "--template", "nonsense"), 2),
-        (("create", "Not A Name"), 1),
+        (("create", "Not A Name"), 2),
         (("build", "nowhere"), 5),
         (("build", "--nonsense"), 2),
         (("validate",), 2),

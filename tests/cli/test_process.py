@@ -235,6 +235,25 @@ def test_a_full_disk_under_stderr_changes_nothing(arguments: str, code: int) -> 
     assert bool(done.stdout) == (code == 0)
 
 
+def test_choices_that_are_missing_are_one_line() -> None:
+    done = in_a_shell("theater completion")
+
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == "error: Missing argument 'SHELL'. Choose from: bash, zsh, fish"
+
+
+def test_a_server_whose_log_nobody_reads_any_more_still_ends_well(place: Path) -> None:
+    with subprocess.Popen([*COMMAND, "server", "--port", "0"], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "listening on" in process.stderr.readline()
+        process.stderr.close()
+        first = ran("list")
+        process.send_signal(signal.SIGTERM)
+
+    assert (first.returncode, process.returncode) == (0, 0)
+    assert not (place / "data" / "server.json").exists()
+
+
 def test_with_stdin_closed_there_is_no_message_to_read() -> None:
     done = in_a_shell("theater run counter.wasm --request - <&-")
 

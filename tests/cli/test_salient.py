@@ -24,7 +24,7 @@ def row(name: str, payload: bytes = b'{"by":"local"}', kind: str = "lifecycle") 
 
 
 def test_a_wide_line_has_the_whole_time_and_name() -> None:
-    assert event_summary(row("stopped"), 120) == "    7  2026-11-20T19:00:54.495495Z  lifecycle  stopped  by local"
+    assert event_summary(row("stopped"), 110) == "    7  2026-11-20T19:00:54.495495Z  lifecycle  stopped  by local"
 
 
 @pytest.mark.parametrize(
@@ -41,11 +41,13 @@ def test_a_wide_line_has_the_whole_time_and_name() -> None:
     ],
 )
 def test_a_narrow_line_has_what_tells_events_apart(name: str, short: str) -> None:
-    assert event_summary(row(name), 119) == f"    7  11-20 19:00:54  lifecycle  {short}  by local"
+    assert event_summary(row(name), 109) == f"    7  11-20 19:00:54  lifecycle  {short}  by local"
 
 
 def test_an_exchange_is_read_at_80_columns() -> None:
-    asked = row("theater:actor/actor#handle", b'{"fuel":1,"state":"{\\"count\\":3}","reply":"{\\"count\\":3}"}', "state")
+    asked = row(
+        "theater:actor/actor#handle", b'{"fuel":1,"state":"{\\"count\\":3}","reply":"{\\"count\\":3}"}', "state"
+    )
 
     line = event_summary(asked, 80)
 

@@ -133,7 +133,7 @@ def test_a_command_that_needs_a_server_ends_with_four_where_there_is_none(theate
     done = theater("list", "--server", "http://127.0.0.1:1", "--json")
     assert done.code == 4
     assert msgspec.json.decode(done.out)["error"]["code"] == "no-server"
-    assert theater("list", "--server", "nonsense").code == 1
+    assert theater("list", "--server", "nonsense").code == 2
 
 
 @pytest.mark.slow

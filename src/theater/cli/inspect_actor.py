@@ -82,8 +82,7 @@ def _identity(detail: ActorDetail) -> Iterator[list[Span]]:
     yield _line("id", row.id)
     yield _line("parent", row.parent or "none")
     yield _line("created", row.created)
-    steps = "" if row.steps is None else f", {count_text(row.steps, 'step')} since the server began"
-    yield _line("restarts", f"{row.restarts}{steps}")
+    yield _line("restarts", str(row.restarts))
     yield _line("program", f"sha256:{detail.program}")
     yield _line("role", f"{detail.role or 'unknown'}, {detail.instance or 'unknown'} instance")
     if detail.params is not None:

@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         session.output.flush()
     except BrokenPipeError:
         abandon(sys.stdout)
+        abandon(sys.stderr)  # it may have been this one
         return Exit.BROKEN_PIPE
     except OSError as error:  # other errors of the system were reported: this one came from reporting
         abandon(sys.stdout)
@@ -105,6 +106,7 @@ def _failed(error: TheaterError, session: Session) -> int:
 def _usage_error(misuse: typer.TyperException, session: Session) -> int:
     output = session.output
     message = misuse.format_message().removeprefix("Invalid value: ")  # ours name the option themselves
+    message = message.replace(":\n\t", ": ").replace(",\n\t", ", ")  # as choices are listed: it is one line here
     if not message:  # no arguments at all: the help, which has been shown, says it
         return Exit.USAGE
     context: object = getattr(misuse, "ctx", None)

@@ -12,6 +12,7 @@ from theater.build.create import create_project
 from theater.build.project import find_project
 from theater.cli.nodes import empty_node
 from theater.cli.session import session_of
+from theater.model.manifest import is_name
 
 
 def create(
@@ -26,6 +27,10 @@ def create(
     """Make a small project: a manifest, a source, a README and a test."""
     session = session_of(context)
     output = session.output
+    if not is_name(name):
+        raise typer.BadParameter(
+            f"{name!r} is no name for an actor: use 1 to 63 of a-z, 0-9 and '-', beginning with a letter"
+        )
     files = create_project(Path(), name, template=template)
     if output.json:
         document = {"name": name, "lang": lang, "template": template, "files": [str(file) for file in files]}

@@ -164,10 +164,12 @@ class Output:
             yield lambda text: status.update(Text(safe(text)))
 
     def flush(self) -> None:
-        """Everything is out."""
+        """Everything is out; what could not be said on stderr is lost, and changes nothing any more."""
         sys.stdout.flush()
-        with _spared():
+        try:
             sys.stderr.flush()
+        except OSError:
+            abandon(sys.stderr)
 
     def _table(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[list[Span]]:
         columns = self.columns if sys.stdout.isatty() else None

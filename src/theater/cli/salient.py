@@ -28,7 +28,7 @@ from theater.model.wire import EventRow
 _PAYLOAD_MAX_BYTES = 2**31
 _SHOWN_MAX = 2000  # characters of one value: no line is that wide
 
-WIDE_COLUMNS = 120
+WIDE_COLUMNS = 110
 """From here on a line has room for an event's whole time and name, and what it says."""
 
 _OWN_EXPORTS = "theater:actor/actor"

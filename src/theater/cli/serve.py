@@ -7,10 +7,8 @@ from typing import Annotated, cast
 
 import typer
 
-from theater.capabilities.registry import installed
 from theater.cli.session import session_of
 from theater.model.ports import Durability
-from theater.runtime.config import read_config
 from theater.server.log import LogFormat
 from theater.server.serving import CONNECTIONS_MAX, ServerOptions, run_server
 
@@ -72,16 +70,13 @@ def server(  # noqa: PLR0913, PLR0917 - one for each option
     Every actor that ran goes on from its last committed state. Exits 0 when everything is committed and closed.
     """
     session = session_of(context)
-    config = read_config(
-        installed(),
-        session.environ,
-        data_dir=session.data_dir,
-        arguments={
+    config = session.config(
+        {
             "host": host,
             "port": str(port) if port is not None else None,
             "durability": durability,
             "log-format": log_format,
-        },
+        }
     )
     options = ServerOptions(
         data_dir=Path(config.data_dir.value),

@@ -45,9 +45,21 @@ class Session:
     server: str | None = None
     verbose: bool = False
 
-    def config(self) -> Config:
-        """What is in force. Raises ``InvalidInput``."""
-        return read_config(installed(), self.environ, data_dir=self.data_dir, server=self.server)
+    def config(self, arguments: Mapping[str, str | None] | None = None) -> Config:
+        """What is in force, with what the command line says of further keys.
+
+        Raises:
+            typer.BadParameter: the command line says what there cannot be.
+            InvalidInput: the environment or the config file does.
+        """
+        try:
+            return read_config(
+                installed(), self.environ, data_dir=self.data_dir, server=self.server, arguments=arguments
+            )
+        except InvalidInput as error:
+            if error.message.startswith("--"):  # an option's name
+                raise typer.BadParameter(error.message) from error
+            raise
 
     def wants_json(self) -> bool:
         """Whether the environment or the config file asks for it. What is wrong with those is for others to say."""
@@ -70,7 +82,9 @@ class Session:
 
         Raises:
             NoServer: none is named, and none serves the data directory.
+            typer.BadParameter, InvalidInput: as ``config``.
         """
+        self.config()  # what is wrong with it is wrong usage here, and not for the client to say
         return find(self.environ, data_dir=self.data_dir, server=self.server)
 
     def client(self) -> Client:
