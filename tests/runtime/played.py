@@ -110,6 +110,7 @@ def bindings() -> dict[tuple[str, str], Binding]:
         made[INTERFACE, function.name] = Binding(
             function=function,
             grant=None,
+            capability="played",
             event_name=f"{INTERFACE}#{function.name}",
             encode_arguments=lambda args, _names: list(args),
             encode_answer=encoder(answer),

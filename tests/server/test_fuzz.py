@@ -22,7 +22,6 @@ from schemathesis import Case
 from schemathesis.checks import load_all_checks, not_a_server_error
 from schemathesis.config import GenerationConfig
 from schemathesis.generation.modes import GenerationMode
-from schemathesis.transport.serialization import serialize_binary
 from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi.checks import (
     allow_header_conformance,
@@ -34,6 +33,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
     unsupported_method,
 )
+from schemathesis.transport.serialization import serialize_binary
 
 from tests.guests import puppet, wat
 from tests.runtime.stage import Workshop

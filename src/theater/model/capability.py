@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 
+from theater.model.act import Act, Place, Service
 from theater.model.actor_system import ActorSystem
 from theater.model.effects import AtOnce, Effect
 from theater.model.ids import ActorId, Digest
@@ -52,11 +53,14 @@ class Wait:
     With an ``effect``, the wait is for what comes of it, which is the answer; ``until_us`` is when the guest stops
     waiting, and ``answer`` what it gets then. A function that waits so has a ``check``, and its ``run`` depends on
     nothing but its context and arguments: a step that is resumed makes the same effect again and waits on.
+
+    With an ``act``, the wait is for what that comes to out in the world.
     """
 
     until_us: int
     answer: Callable[[], object]
     effect: AtOnce | None = None
+    act: Act | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +193,10 @@ class StepContext(Protocol):
         Only there when a call is answered live: in ``run`` of read and buffered functions, and in ``check``.
         """
 
+    @property
+    def service(self) -> Any:  # noqa: ANN401 - each capability knows what it made
+        """What the capability's ``open_service`` made for the node. Only there when a call is answered live."""
+
 
 class Grant(Protocol):
     """What a manifest's ``[capabilities.NAME]`` table, once parsed, allows.
@@ -229,10 +237,12 @@ HostCheck = Callable[..., "Denied | None"]
 class HostFunction:
     """One function, by its interface without version and its name as in WIT, and who answers it.
 
-    A derived, output or time-waiting function has only ``run``, which a replay runs, too. A read function's ``run`` is
-    called live alone. So is that of a buffered function: it decides, and its ``act``, which is always there and always
-    called behind it, live and in every re-run, adds the effect that the (perhaps recorded) answer speaks of. A function
-    that waits for others has a ``check``, called live alone, before anything is recorded of the call.
+    A derived, output or time-waiting function has only ``run``, which a replay runs, too; so has an external one: it
+    decides from its arguments and grant alone, and returns a ``Wait`` with an ``act``, or an answer that is derived.
+    A read function's ``run`` is called live alone. So is that of a buffered function: it decides, and its ``act``,
+    which is always there and always called behind it, live and in every re-run, adds the effect that the (perhaps
+    recorded) answer speaks of. A function that waits for others has a ``check``, called live alone, before anything is
+    recorded of the call.
     """
 
     interface: str
@@ -264,3 +274,5 @@ class Capability(Generic[G_co]):
     interfaces: tuple[str, ...]
     default_ceiling: G_co | None
     ungranted: G_co | None = None
+    open_service: Callable[[Place], Service] | None = None
+    """Called once a node, when something of the capability is first called live."""

@@ -6,6 +6,8 @@ What happens follows from the class of the function alone, never from the capabi
 * output:   the function writes through its context, which records a ``log`` event;
 * read:     answered from the tape or by the function, then one ``host`` event;
 * buffered: as read; then the function's ``act`` adds to the step what the answer, new or recorded, speaks of;
+* external: as waiting, for what an act in the world comes to. In a re-run the record answers; where it ends behind the
+  intent, nobody knows what came of it, and the guest is told that. A safe act has no intent and is performed again;
 * waiting:  the function says what to wait for. If anything, an ``intent`` event, the guest is suspended, and when that
   is over a ``host`` event with the time at which it was answered. A wait for the clock alone is computed again in a
   re-run. A wait for others is answered from the record there, and so is the refusal of such a call, which is a ``host``
@@ -52,6 +54,8 @@ class Binding:
 
     function: HostFunction
     grant: object
+    capability: str
+    """The name of the capability that has the function."""
     event_name: str
     encode_arguments: Callable[[tuple[object, ...], Names], list[object]]
     encode_answer: Encode
@@ -69,9 +73,11 @@ class PendingWait(msgspec.Struct, frozen=True):
     begun_us: int
     until_us: int
     """Earlier than the wait's own where the step's limit ends it."""
-    intent_seq: int
+    intent_seq: int | None
+    """None for a safe act: its arguments, ``safe``, are recorded with the answer."""
     is_resumed: bool = False
     """Whether an earlier run of the step made the effect already: it is not made again, but joined."""
+    safe: list[object] | None = None
 
     @property
     def over_us(self) -> range:
@@ -81,7 +87,9 @@ class PendingWait(msgspec.Struct, frozen=True):
     @property
     def ended_us(self) -> range:
         """When it can end: a wait for others at any time, since it is they who answer."""
-        return self.over_us if self.wait.effect is None else range(self.begun_us, LAST_US + 1)
+        if self.wait.effect is None and self.wait.act is None:
+            return self.over_us
+        return range(self.begun_us, LAST_US + 1)
 
 
 class Boundary:
@@ -149,10 +157,8 @@ class Boundary:
                 return self._denied(binding, args, answer) if isinstance(answer, Denied) else answer
             case HostClass.READ | HostClass.BUFFERED:
                 return self._answer_at_once(binding, args)
-            case HostClass.WAITING:
+            case HostClass.WAITING | HostClass.EXTERNAL:
                 return self._wait(binding, args) if binding.function.check is None else self._wait_for(binding, args)
-            case HostClass.EXTERNAL:
-                raise AssertionError(f"{binding.event_name}: external functions are refused when a program is loaded")
 
     def tick(self) -> None:
         """The guest has been running for a while."""
@@ -182,6 +188,7 @@ class Boundary:
             return self._answer_again(binding, args, recorded)
         if not self._tape.is_live:
             self._miss("host", binding)
+        self.context.capability = binding.capability
         outcome = binding.function.run(self.context, binding.grant, *args)
         answer = outcome.answer if isinstance(outcome, Denied | Noted) else outcome
         note = outcome.note if isinstance(outcome, Noted) else None
@@ -235,7 +242,7 @@ class Boundary:
     # -- calls that wait ---------------------------------------------------------------------------------------------
 
     def _wait(self, binding: Binding, args: tuple[object, ...]) -> object:
-        """For a time."""
+        """For a time, or for what an act comes to."""
         outcome = binding.function.run(self.context, binding.grant, *args)
         if isinstance(outcome, Denied):
             return self._denied(binding, args, outcome)
@@ -252,6 +259,7 @@ class Boundary:
                 if not _is_ok(recorded.answer):  # nobody can have said yes who was not asked
                     return self._answer_again(binding, args, recorded)
             case None if self._tape.is_live:
+                self.context.capability = binding.capability
                 denied = function.check(self.context, binding.grant, *args)
                 if denied is not None:
                     return self._denied(binding, args, denied)
@@ -264,25 +272,38 @@ class Boundary:
         left_us = int(self._limits.wait_s * 1_000_000) - self._waited_us
         until_us = min(wait.until_us, begun_us + left_us)
         is_resumed = self._tape.next_kind is not None
-        intent = encode_payload(Intent(arguments=binding.encode_arguments(args, self._names)))
-        self._count(intent)
-        if wait.effect is not None and not is_resumed and not self._tape.is_live:
-            self._tape.miss("intent", binding.event_name)  # it waited, or was refused by an answer that did not fit
-        seq = self._tape.emit("intent", binding.event_name, intent)
-        pending = PendingWait(binding, wait, begun_us, until_us, seq, is_resumed)
+        arguments = binding.encode_arguments(args, self._names)
+        is_safe = wait.act is not None and wait.act.is_safe
+        seq = None if is_safe else self._intend(binding, arguments, wait, is_resumed=is_resumed)
+        pending = PendingWait(
+            binding, wait, begun_us, until_us, seq, is_resumed=is_resumed, safe=arguments if is_safe else None
+        )
         recorded = self._tape.answer(binding.event_name, ended_us=pending.ended_us)
         if recorded is not None:
-            answer = None if wait.effect is None else _decoded(binding, recorded.answer)
-            if wait.effect is not None:
-                self.context.now_us = parse_time(recorded.now or "")  # what it gets in the end depends on that
-                self.played.append((wait.effect, answer != wait.answer()))
-            return self._end_wait(pending, parse_time(recorded.now or ""), answer)
+            return self._end_again(pending, recorded)
         if self._tape.is_live:
             self.pending = pending
             return SUSPEND
-        if wait.effect is not None:
+        if wait.effect is not None or wait.act is not None:
             self._miss("host", binding)
         return self._end_wait(pending, until_us, None)  # either a limit strikes now, or this is a divergence
+
+    def _intend(self, binding: Binding, arguments: list[object], wait: Wait, *, is_resumed: bool) -> int:
+        intent = encode_payload(Intent(arguments=arguments))
+        self._count(intent)
+        if wait.effect is not None and not is_resumed and not self._tape.is_live:
+            self._tape.miss("intent", binding.event_name)  # it waited, or was refused by an answer that did not fit
+        return self._tape.emit("intent", binding.event_name, intent)
+
+    def _end_again(self, pending: PendingWait, recorded: HostCall) -> object:
+        wait = pending.wait
+        if wait.effect is None and wait.act is None:
+            return self._end_wait(pending, parse_time(recorded.now or ""), None)
+        answer = _decoded(pending.binding, recorded.answer)
+        self.context.now_us = parse_time(recorded.now or "")  # what it gets in the end depends on that
+        if wait.effect is not None:
+            self.played.append((wait.effect, answer != wait.answer()))
+        return self._end_wait(pending, self.context.now_us, answer)
 
     def _end_wait(self, pending: PendingWait, now_us: int, answer: object) -> object:
         """``answer`` is what came of the effect, None where there is none or nothing came of it in time."""
@@ -293,7 +314,7 @@ class Boundary:
         own = self._with_own_id(pending.binding, answer)
         assert own == answer or not self._tape.is_live, "a wait was answered with an id that is not its own"
         encoded = pending.binding.encode_answer(own, self._names)
-        payload = HostCall(answer=encoded, now=format_time(now_us), intent=pending.intent_seq)
+        payload = HostCall(answer=encoded, arguments=pending.safe, now=format_time(now_us), intent=pending.intent_seq)
         self._emit("host", pending.binding.event_name, payload)
         return answer
 

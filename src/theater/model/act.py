@@ -1,0 +1,61 @@
+"""Acting in the world: what an external call does, and what a capability keeps for all actors of a node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from theater.model.ports import Clock, Entropy
+
+
+class Interruption(Protocol):
+    """Whether somebody still waits for what an act comes to. Any thread may use it."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the act should stop: the guest waits no longer, or the node closes."""
+
+    def when_wanted(self, action: Callable[[], None]) -> None:
+        """Call ``action`` once, on the thread that wants it, or at once where that has happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What an external call does in the world: at once, and it stands if the step fails.
+
+    ``perform(service, interruption)`` is called live alone, on a thread of its own that holds nothing, once the intent
+    is durable; it returns the answer, in the shape of the function's result. It never raises, and ends soon when it is
+    interrupted. ``service`` is what the capability's ``open_service`` made for the node.
+
+    ``unknown`` makes the answer where the process died between intent and answer: nobody knows what came of it. An act
+    that ``is_safe`` has no intent and is performed again then: it changes nothing out there.
+    """
+
+    perform: Callable[[Any, Interruption], object]  # each capability knows the type of its own service
+    unknown: Callable[[], object]
+    is_safe: bool = False
+
+
+class Place(Protocol):
+    """Where a capability's service is opened: what the node has for it."""
+
+    @property
+    def folder(self) -> Path:
+        """A folder of its own in the data directory; made when it is asked for."""
+
+    @property
+    def clock(self) -> Clock:
+        """The node's."""
+
+    @property
+    def entropy(self) -> Entropy:
+        """The node's."""
+
+
+class Service(Protocol):
+    """What a capability keeps for all actors of a node: connections, processes, open folders."""
+
+    def close(self) -> None:
+        """Let go of everything, and join every thread."""
