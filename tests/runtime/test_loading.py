@@ -143,7 +143,7 @@ def test_everything_that_is_missing_is_named_once(desk: Desk) -> None:
         ("wasi:nn/graph@0.2.0", "boom", "imports wasi:nn/graph, which nothing answers"),
         ("theater:actor/timing@0.2.0", "now", "this version answers theater:actor@0.1.0"),
         ("theater:actor/timing@0.1.0", "boom", "imports 'boom' of theater:actor/timing, which this version does not"),
-        ("theater:actor/http-client@0.1.0", "boom", "HTTP requests are not part of this version"),
+        ("theater:actor/http-server@0.1.0", "boom", "serving HTTP is not part of this version"),
         ("theater:actor/timming@0.1.0", "now", "nothing answers; did you mean 'theater:actor/timing'"),
         ("vendor:thing/api@1.0.0", "boom", "imports vendor:thing/api, which nothing answers"),
     ],

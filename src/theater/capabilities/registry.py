@@ -28,7 +28,6 @@ LATER: Mapping[str, str] = MappingProxyType(
         "store": "the store for blobs and labels is",
         "filesystem": "files are",
         "process": "starting programs is",
-        "http-client": "HTTP requests are",
         "http-server": "serving HTTP is",
     }
 )

@@ -26,8 +26,10 @@ class Act:
     """What an external call does in the world: at once, and it stands if the step fails.
 
     ``perform(service, interruption)`` is called live alone, on a thread of its own that holds nothing, once the intent
-    is durable; it returns the answer, in the shape of the function's result. It never raises, and ends soon when it is
-    interrupted. ``service`` is what the capability's ``open_service`` made for the node.
+    is durable; it returns the answer, in the shape of the function's result, and never None (which would say that the
+    time is over): a function with an act has a ``result``. It never raises, and ends soon when it is interrupted; where
+    that is before its turn has come, it is not called at all. ``service`` is what the capability's ``open_service``
+    made for the node.
 
     ``unknown`` makes the answer where the process died between intent and answer: nobody knows what came of it. An act
     that ``is_safe`` has no intent and is performed again then: it changes nothing out there.
@@ -52,6 +54,12 @@ class Place(Protocol):
     @property
     def entropy(self) -> Entropy:
         """The node's."""
+
+    def secret(self, name: str) -> str | None:
+        """The value of one of the node's secrets, as of now; None where the node names none of that name.
+
+        It must not come into a chain, an answer, an error or a log.
+        """
 
 
 class Service(Protocol):

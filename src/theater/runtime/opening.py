@@ -16,6 +16,7 @@ from theater.model.ports import Clock, Durability, Entropy
 from theater.runtime.config import Config, read_config
 from theater.runtime.loading import Loader
 from theater.runtime.node import Node
+from theater.runtime.node_secrets import NodeSecrets
 from theater.runtime.permissions import Grants
 from theater.runtime.services import Services
 from theater.runtime.system import SystemClock, SystemEntropy
@@ -74,7 +75,13 @@ def open_node(options: Options, environ: Mapping[str, str], closing: ExitStack) 
     engine.when_idle(store.flush)
     blobs = FileBlobStore(data_dir.components)
     entropy = options.entropy or SystemEntropy()
-    services = Services(registry, data_dir.root / "capabilities", clock=clock, entropy=entropy)
+    services = Services(
+        registry,
+        data_dir.root / "capabilities",
+        clock=clock,
+        entropy=entropy,
+        secret=NodeSecrets(config.secrets, environ).value,
+    )
     closing.callback(services.close)
     node = Node(
         store=store,

@@ -19,6 +19,9 @@ from theater.model.act import Act, Service
 from theater.model.ports import Clock, Entropy
 from theater.runtime.mishap import report
 
+LookUpSecret = Callable[[str], str | None]
+"""Name to value; None where there is none."""
+
 ACTS_MAX = 64
 """Requests to other machines and programs that are waited for at once, on one node: each takes a thread."""
 
@@ -59,10 +62,11 @@ class Interrupt:
 class OwnPlace:
     """Implements ``Place`` for one capability."""
 
-    def __init__(self, folder: Path, clock: Clock, entropy: Entropy) -> None:
+    def __init__(self, folder: Path, clock: Clock, entropy: Entropy, secret: LookUpSecret) -> None:
         self._folder = folder
         self.clock = clock
         self.entropy = entropy
+        self._secret = secret
 
     @property
     def folder(self) -> Path:
@@ -70,11 +74,24 @@ class OwnPlace:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self._folder
 
+    def secret(self, name: str) -> str | None:
+        """Looked up anew each time."""
+        return self._secret(name)
+
 
 class Services:
     """Those of one node. Any thread may use it; ``close`` it before the store."""
 
-    def __init__(self, registry: Registry, folder: Path, *, clock: Clock, entropy: Entropy) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        folder: Path,
+        *,
+        clock: Clock,
+        entropy: Entropy,
+        secret: LookUpSecret = lambda _name: None,
+    ) -> None:
+        self._secret = secret
         self._registry = registry
         self._folder = folder
         self._clock = clock
@@ -101,28 +118,27 @@ class Services:
                 opening = self._registry.capabilities[capability].open_service
                 if opening is None or self._is_closed:
                     raise InvalidInput(f"the capability {capability!r} has no service here")
-                found = opening(OwnPlace(self._folder / capability, self._clock, self._entropy))
+                found = opening(OwnPlace(self._folder / capability, self._clock, self._entropy, self._secret))
                 self._closing.callback(found.close)
                 self._open[capability] = found
             return found
 
     def perform(self, capability: str, act: Act, done: Callable[[object], None]) -> Interrupt:
-        """Perform an act on a thread of its own; ``done`` hears the answer there, once, unless the node closes first.
+        """Perform an act on a thread of its own; ``done`` hears the answer there, once.
 
-        What the act raises against its promise is reported, and answered as if nobody knew what came of it.
+        It does not where the node closes first, or where the act is interrupted before its turn has come: then nothing
+        was done. What the act raises against its promise is reported, and answered as if nobody knew what came of it.
         """
         interrupt = Interrupt()
 
         def work() -> None:
             try:
-                answer = act.perform(self.of(capability), interrupt)
-            except Exception as error:  # noqa: BLE001 - a bug of the capability must leave no guest waiting
-                report(error)
-                answer = act.unknown()
+                answer = self._answer(capability, act, interrupt)
             finally:
                 with self._lock:
                     self._under_way.discard(interrupt)
-            done(answer)
+            if answer is not None:
+                done(answer)
 
         with self._lock:
             if self._is_closed:
@@ -130,8 +146,25 @@ class Services:
             if self._acts is None:
                 self._acts = ThreadPoolExecutor(max_workers=ACTS_MAX, thread_name_prefix="theater-outside")
             self._under_way.add(interrupt)
-            self._acts.submit(work)
+            try:
+                self._acts.submit(work)
+            except RuntimeError:  # no thread could be started for it; another one may still find it in the queue
+                self._under_way.discard(interrupt)
+                interrupt.want()
+                raise
         return interrupt
+
+    def _answer(self, capability: str, act: Act, interrupt: Interrupt) -> object:
+        """What an act comes to; None where nobody waited for it any more when its turn came: it was not performed."""
+        with self._lock:
+            if self._is_closed or interrupt.is_wanted:
+                return None
+        try:
+            return act.perform(self.of(capability), interrupt)
+        except Exception as error:  # noqa: BLE001 - a bug of the capability must leave no guest waiting
+            if not self._is_closed:  # when it may have come too late for its service
+                report(error)
+            return act.unknown()
 
     def close(self) -> None:
         """Interrupt every act, join every thread, close every service."""

@@ -290,11 +290,11 @@ class Step:
             self._guarded(lambda: self._wake(pending, appender, 0, answer=answer))
 
         def due() -> None:
-            with self._lock:
-                interrupt, self._interrupt = self._interrupt, None
-            if interrupt is not None:
-                interrupt.want()
+            with self._lock:  # another act may be under way where this one was answered in this very moment
+                interrupt = self._interrupt if self.boundary.pending is pending else None
             self._guarded(lambda: self._wake(pending, appender, pending.until_us))
+            if interrupt is not None:  # not before: what an interrupted act comes to is nobody's answer
+                interrupt.want()
 
         def begin(failure: StoreError | None, made: list[Event]) -> None:
             del made
