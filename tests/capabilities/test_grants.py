@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from theater.capabilities.environment import EnvironmentGrant
+from theater.capabilities.filesystem_grant import CALL_MAX_BYTES as CALL_LIMIT_BYTES
+from theater.capabilities.filesystem_grant import QUOTA_MAX_BYTES, FilesystemGrant
 from theater.capabilities.http_client_grant import BODY_MAX_BYTES, REDIRECTS_MAX, TIMEOUT_MAX_MS, HttpClientGrant
 from theater.capabilities.http_rules import parse_allow, parse_private, parse_secret
 from theater.capabilities.messaging_grant import MessagingGrant
@@ -52,6 +54,13 @@ HTTP: st.SearchStrategy[Grant] = st.builds(
 WASI: dict[str, st.SearchStrategy[Grant]] = {name: st.just(EMPTY_WORLD) for name in EVERY if name.startswith("wasi-")}
 GRANTS: dict[str, st.SearchStrategy[Grant]] = WASI | {
     "environment": st.lists(PATTERNS, max_size=6).map(lambda allow: EnvironmentGrant(tuple(allow))),
+    "filesystem": st.builds(
+        FilesystemGrant,
+        st.lists(FOLDERS, max_size=4).map(tuple),
+        st.lists(FOLDERS, max_size=4).map(tuple),
+        st.integers(0, CALL_LIMIT_BYTES),
+        st.integers(0, QUOTA_MAX_BYTES),
+    ),
     "http-client": HTTP,
     "messaging": st.lists(WORDS, max_size=4).map(lambda to: MessagingGrant(tuple(to))),
     "random": st.integers(0, CALL_MAX_BYTES).map(RandomGrant),

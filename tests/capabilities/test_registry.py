@@ -28,6 +28,7 @@ FOREIGN = wasi_capability("weather", functions("acme:weather/forecast", HostClas
 def test_every_capability_of_the_package_is_found_by_being_there() -> None:
     assert [*EVERY.capabilities] == [
         "environment",
+        "filesystem",
         "http-client",
         "messaging",
         "random",

@@ -26,7 +26,6 @@ AnyCapability = Capability[Grant]
 LATER: Mapping[str, str] = MappingProxyType(
     {
         "store": "the store for blobs and labels is",
-        "filesystem": "files are",
         "process": "starting programs is",
         "http-server": "serving HTTP is",
     }

@@ -21,6 +21,10 @@ class Interruption(Protocol):
         """Call ``action`` once, on the thread that wants it, or at once where that has happened."""
 
 
+Give = Callable[[object, object], object]
+"""``(answer, note)``: see ``Act``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
     """What an external call does in the world: at once, and it stands if the step fails.
@@ -33,11 +37,36 @@ class Act:
 
     ``unknown`` makes the answer where the process died between intent and answer: nobody knows what came of it. An act
     that ``is_safe`` has no intent and is performed again then: it changes nothing out there.
+
+    Acts that follow one another in a step ``under`` the same text share the intent of the first, as long as each is
+    answered ``ok``: it says that the actor is about to do such things there, again and again. Where the record ends
+    behind any of them, nobody knows whether another one was under way, and the next one is answered with ``unknown``.
+
+    ``give(answer, note)`` makes what the guest gets of an answer, which may be a recorded one: it makes the resources
+    that it names (their numbers in ``answer`` mean nothing), and moves those on that were used. ``note`` is what
+    ``perform`` noted with its answer (``Noted``), None where nothing. It is called live and in a replay.
+
+    ``service`` names another capability whose service it takes than that of the function.
     """
 
     perform: Callable[[Any, Interruption], object]  # each capability knows the type of its own service
     unknown: Callable[[], object]
     is_safe: bool = False
+    under: str | None = None
+    give: Give | None = None
+    service: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a function that ``looks`` returns to look at the world, at once: recorded as a call of the class read is.
+
+    ``look()`` is called live alone; it returns the answer, in the shape of the function's result, or a ``Noted``.
+    ``give`` is as that of an ``Act``.
+    """
+
+    look: Callable[[], object]
+    give: Give | None = None
 
 
 class Place(Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 from theater.model.act import Act, Place, Service
 from theater.model.actor_system import ActorSystem
@@ -219,6 +219,21 @@ class Grant(Protocol):
         """The widest grant within both. ``ceiling`` may be None where ``lines(None)`` is empty."""
 
 
+@runtime_checkable
+class Located(Protocol):
+    """A grant that has paths in it, which may be relative to the folder of the manifest that they stand in.
+
+    Wherever grants are compared, recorded or used, they are absolute: what a child may is then plain from the text.
+    """
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether a path in it is."""
+
+    def located(self, folder: str | None) -> Self:
+        """With every path absolute; without those that are relative where there is no folder."""
+
+
 G_co = TypeVar("G_co", covariant=True)
 """The grant's type; covariant, so that ``Capability[Grant]`` is any capability."""
 
@@ -251,12 +266,16 @@ class HostFunction:
     run: HostRun
     act: HostAct | None = None
     check: HostCheck | None = None
+    looks: bool = False
+    """Of a read function: ``run`` is called in a replay, too. It decides from its arguments, its grant and the step's
+    resources alone, and returns a ``Look``, or an answer that is derived. An external function may do so as well."""
     gives_id: bool = False
     """Each call, successful or not, takes the next id of the step. An answer ``ok`` that is a text is that id."""
 
     def __post_init__(self) -> None:
         assert (self.act is not None) == (self.host_class is HostClass.BUFFERED), self.name
         assert self.check is None or self.host_class is HostClass.WAITING, self.name
+        assert not self.looks or self.host_class is HostClass.READ, self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,5 +293,8 @@ class Capability(Generic[G_co]):
     interfaces: tuple[str, ...]
     default_ceiling: G_co | None
     ungranted: G_co | None = None
+    under: str | None = None
+    """Another capability, whose grant its functions are given where the actor has it: the same things by another
+    interface."""
     open_service: Callable[[Place], Service] | None = None
     """Called once a node, when something of the capability is first called live."""

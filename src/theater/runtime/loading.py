@@ -193,7 +193,7 @@ class Loader:
             if problem is None:
                 interface = strip_version(wanted.interface)
                 capability, function = self._registry.table[interface, wanted.name]
-                grant = grants.get(capability.name, capability.ungranted)
+                grant = grants.get(capability.under or capability.name, capability.ungranted)
                 assert grant is not None
                 try:
                     bindings[interface, wanted.name] = _bind(wanted, function, grant, capability.name)
@@ -273,6 +273,7 @@ def _bind(wanted: ImportedFunction, function: HostFunction, grant: Grant, capabi
     """Raises ``ValueError`` where a value of it could not be written down, or not be read back."""
     encoders = [encoder(kind) for _, kind in wanted.type.params]
     result = wanted.type.result
+    is_naming = function.looks or function.host_class is HostClass.EXTERNAL
     is_replayed = function.host_class in _REPLAYED or function.check is not None
 
     def encode_arguments(args: tuple[object, ...], names: Names) -> list[object]:
@@ -285,5 +286,5 @@ def _bind(wanted: ImportedFunction, function: HostFunction, grant: Grant, capabi
         event_name=f"{strip_version(wanted.interface)}#{wanted.name}",
         encode_arguments=encode_arguments,
         encode_answer=encoder(result) if result is not None else lambda _answer, _names: None,
-        decode_answer=decoder(result) if result is not None and is_replayed else lambda _: None,
+        decode_answer=decoder(result, naming=is_naming) if result is not None and is_replayed else lambda _: None,
     )

@@ -281,7 +281,7 @@ class Step:
 
     def _act(self, pending: PendingWait, act: Act, clock: Clock, appender: Appender) -> None:
         """Have it done in the world once the intent is durable, and wait for what it comes to, or for its time."""
-        if pending.is_resumed:  # an earlier process was at it, and nobody knows how far it came
+        if pending.is_resumed:  # an earlier process was at it, or may have been, and nobody knows how far it came
             self._guarded(lambda: self._wake(pending, appender, 0, answer=act.unknown()))
             return
 
@@ -305,7 +305,10 @@ class Step:
 
         cancel = clock.call_at(pending.until_us, due)
         self._set_alarm(pending, cancel)
-        appender.commit(begin, bring=self.keep, attempt=self._mark_of_wait)
+        if pending.is_announced and not self.is_marked:
+            begin(None, [])
+        else:
+            appender.commit(begin, bring=self.keep, attempt=self._mark_of_wait)
 
     def _perform(self, pending: PendingWait, act: Act, answered: Callable[[object], None]) -> None:
         services = self._surroundings.node.services
@@ -313,7 +316,7 @@ class Step:
         with self._lock:
             if self._is_closed or self.boundary.pending is not pending:  # its time is over already, or it was killed
                 return
-            self._interrupt = services.perform(pending.binding.capability, act, answered)
+            self._interrupt = services.perform(act.service or pending.binding.capability, act, answered)
 
     def _wake(self, pending: PendingWait, appender: Appender, until_us: int, *, answer: object = None) -> None:
         crash: Crash | None = None
