@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field, replace
 
 from theater.capabilities.registry import built_in
+from theater.model.act import Service
 from theater.model.actor_system import (
     Acquaintance,
     ActorSystem,
@@ -70,6 +71,11 @@ class Neighbours:
     states: dict[str, tuple[str, int] | Problem] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     asked: list[tuple[object, ...]] = field(default_factory=list)
+    own_service: Service | None = None
+
+    def service(self, capability: str) -> Service:
+        assert self.own_service is not None, f"{capability} needs no service here"
+        return self.own_service
 
     def acquaintance(self, actor: str) -> Acquaintance | None:
         return next((known for known in self.everybody if known.id == actor), None)

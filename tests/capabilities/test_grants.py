@@ -8,6 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from theater.capabilities.environment import EnvironmentGrant
+from theater.capabilities.filesystem_grant import CALL_MAX_BYTES as CALL_LIMIT_BYTES
+from theater.capabilities.filesystem_grant import QUOTA_MAX_BYTES, FilesystemGrant
+from theater.capabilities.http_client_grant import BODY_MAX_BYTES, REDIRECTS_MAX, TIMEOUT_MAX_MS, HttpClientGrant
+from theater.capabilities.http_rules import parse_allow, parse_private, parse_secret
 from theater.capabilities.messaging_grant import MessagingGrant
 from theater.capabilities.random import CALL_MAX_BYTES, RandomGrant
 from theater.capabilities.registry import built_in
@@ -26,9 +30,38 @@ PATTERNS = st.from_regex(r"[AB]{1,3}\*?|\*", fullmatch=True) | st.text(
 WORDS = st.sampled_from(["parent", "children", "siblings", "descendants", "any", "name:a", "name:b"])
 FOLDERS = st.from_regex(r"(?:/[ab]{1,2}){1,3}|/", fullmatch=True)
 
+METHODS = st.sampled_from(["GET", "POST", "*"])
+URLS = st.sampled_from(
+    ["https://a.b/", "https://a.b/v1", "https://a.b/v1/", "https://a.b/v1/x", "http://a.b/", "https://c.d:81/"]
+)
+PRIVATE = st.sampled_from(
+    ["a.b", "a.b:443", "10.0.0.0/8", "10.0.0.0/8:443", "10.1.0.0/16", "10.1.2.3:443", "::1", "fc00::/7", "[fc00::/8]:1"]
+)
+SECRETS = st.tuples(st.sampled_from(["A", "B"]), st.none() | URLS).map(lambda pair: " ".join(filter(None, pair)))
+HTTP: st.SearchStrategy[Grant] = st.builds(
+    HttpClientGrant,
+    st.lists(st.tuples(METHODS, URLS), max_size=4).map(
+        lambda rules: tuple(parse_allow(" ".join(rule)) for rule in rules)
+    ),
+    st.lists(PRIVATE, max_size=4).map(lambda items: tuple(map(parse_private, items))),
+    st.lists(SECRETS, max_size=4).map(lambda items: tuple(map(parse_secret, items))),
+    st.integers(0, BODY_MAX_BYTES),
+    st.integers(0, BODY_MAX_BYTES),
+    st.integers(0, TIMEOUT_MAX_MS),
+    st.integers(0, REDIRECTS_MAX),
+)
+
 WASI: dict[str, st.SearchStrategy[Grant]] = {name: st.just(EMPTY_WORLD) for name in EVERY if name.startswith("wasi-")}
 GRANTS: dict[str, st.SearchStrategy[Grant]] = WASI | {
     "environment": st.lists(PATTERNS, max_size=6).map(lambda allow: EnvironmentGrant(tuple(allow))),
+    "filesystem": st.builds(
+        FilesystemGrant,
+        st.lists(FOLDERS, max_size=4).map(tuple),
+        st.lists(FOLDERS, max_size=4).map(tuple),
+        st.integers(0, CALL_LIMIT_BYTES),
+        st.integers(0, QUOTA_MAX_BYTES),
+    ),
+    "http-client": HTTP,
     "messaging": st.lists(WORDS, max_size=4).map(lambda to: MessagingGrant(tuple(to))),
     "random": st.integers(0, CALL_MAX_BYTES).map(RandomGrant),
     "runtime": st.integers(LOG_MIN_BYTES, LOG_MAX_BYTES).map(RuntimeGrant),

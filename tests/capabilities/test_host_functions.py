@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from theater.capabilities.filesystem_grant import Directory, FilesystemGrant
 from theater.capabilities.registry import built_in
 from theater.capabilities.wasi_cli import get_stdin, output
 from theater.capabilities.wasi_clocks import subscribe_duration
+from theater.capabilities.wasi_file import Entries, OpenFile
+from theater.capabilities.wasi_file_stream import StreamError
 from theater.capabilities.wasi_world import EMPTY_WORLD
 from theater.model.capability import Grant, HostClass, HostFunction
 from theater.model.crash import StepExit
@@ -48,12 +51,17 @@ ARGUMENTS: dict[str, list[object]] = {
     "utc-offset": [WHEN],
     "exit": [("ok", None)],
     "exit-with-code": [0],
-    "filesystem-error-code": [1],
     "network-error-code": [1],
     "create-tcp-socket": ["ipv4"],
     "create-udp-socket": ["ipv4"],
     "resolve-addresses": [1, "example.com"],
     "is-same-object": [1],
+    "read-via-stream": [5],
+    "write-via-stream": [5],
+    "link-at": [frozenset(), "a", 1, "b"],
+    "symlink-at": ["a", "b"],
+    "readlink-at": ["a"],
+    "advise": [0, 5, "normal"],
 }
 
 
@@ -83,6 +91,14 @@ def with_own_resource(ctx: FakeStepContext, name: str) -> list[object]:
     match name.partition(".")[0]:
         case "[method]pollable":
             return [subscribe_duration(ctx, EMPTY_WORLD, 5)]
+        case "[method]descriptor":
+            directory = Directory("out", "/no/such/directory", can_write=True)
+            flags = frozenset({"read", "write"})
+            return [ctx.resources.add(OpenFile(FilesystemGrant(), directory, ("a",), "regular-file", flags))]
+        case "[method]directory-entry-stream":
+            return [ctx.resources.add(Entries([("b", "directory"), ("a", "regular-file")]))]
+        case "[method]error" | "filesystem-error-code":
+            return [ctx.resources.add(StreamError("io"))]
         case "[method]output-stream":
             return [output("stdout")(ctx, EMPTY_WORLD)]
         case _:

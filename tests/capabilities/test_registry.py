@@ -28,6 +28,8 @@ FOREIGN = wasi_capability("weather", functions("acme:weather/forecast", HostClas
 def test_every_capability_of_the_package_is_found_by_being_there() -> None:
     assert [*EVERY.capabilities] == [
         "environment",
+        "filesystem",
+        "http-client",
         "messaging",
         "random",
         "runtime",
@@ -64,10 +66,10 @@ def test_only_wasi_and_the_runtime_are_linked_without_a_grant() -> None:
     assert linked == {"runtime"} | {name for name in EVERY.capabilities if name.startswith("wasi-")}
 
 
-def test_the_default_ceiling_allows_everything_but_the_environment() -> None:
+def test_the_default_ceiling_allows_everything_but_the_environment_and_the_web() -> None:
     closed = {name for name, capability in EVERY.capabilities.items() if capability.default_ceiling is None}
 
-    assert closed == {"environment"}
+    assert closed == {"environment", "http-client"}
 
 
 def test_the_default_ceiling_holds_relatives_and_no_folders() -> None:

@@ -135,8 +135,10 @@ def test_flushing_cuts_no_line() -> None:
     assert ctx.flushed == []
 
 
-def test_no_error_has_anything_to_say() -> None:
-    assert to_debug_string(FakeStepContext(), GRANT, 1) == ""
+def test_no_error_but_that_of_a_file_has_anything_to_say() -> None:
+    ctx = FakeStepContext()
+
+    assert to_debug_string(ctx, GRANT, ctx.resources.add(object())) == ""
 
 
 # -- polling ---------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
+from theater.model.act import Act
 from theater.model.actor_system import ActorSystem
 from theater.model.capability import Denied, HostClass, HostFunction, Noted, Resources, StepContext, Wait
 from theater.model.effects import Reply, Request, Send
@@ -92,7 +93,30 @@ def sleep(ctx: StepContext, _grant: object, seconds: str) -> object:
     return Wait(until_us, lambda: ("ok", "") if ctx.now_us >= until_us else ("err", "wait-exhausted"))
 
 
+def outside(ctx: StepContext, what: str, *, is_safe: bool) -> object:
+    if what == "forbidden":
+        return Denied(("err", "denied"))
+    if what == "nothing":
+        return "ok", "nothing to do"
+    until_us = ctx.now_us + (1000 if what == "brief" else 30 * SECOND_US)
+    return Wait(
+        until_us,
+        lambda: ("err", "timeout" if ctx.now_us >= until_us else "wait-exhausted"),
+        act=Act(lambda _service, _interruption: ("ok", "done"), lambda: ("err", "unknown"), is_safe=is_safe),
+    )
+
+
+def fetch(ctx: StepContext, _grant: object, what: str) -> object:
+    return outside(ctx, what, is_safe=True)
+
+
+def post(ctx: StepContext, _grant: object, what: str) -> object:
+    return outside(ctx, what, is_safe=False)
+
+
 FUNCTIONS = (
+    HostFunction(INTERFACE, "fetch", HostClass.EXTERNAL, fetch),
+    HostFunction(INTERFACE, "post", HostClass.EXTERNAL, post),
     HostFunction(INTERFACE, "send", HostClass.BUFFERED, send, act=act_send, gives_id=True),
     HostFunction(INTERFACE, "spawn", HostClass.BUFFERED, spawn, act=act_spawn, gives_id=True),
     HostFunction(INTERFACE, "peek", HostClass.READ, peek),
@@ -110,6 +134,7 @@ def bindings() -> dict[tuple[str, str], Binding]:
         made[INTERFACE, function.name] = Binding(
             function=function,
             grant=None,
+            capability="played",
             event_name=f"{INTERFACE}#{function.name}",
             encode_arguments=lambda args, _names: list(args),
             encode_answer=encoder(answer),

@@ -206,6 +206,11 @@ def test_what_cannot_be_is_refused_and_the_variable_named(tmp_path: Path, enviro
         ('data-dir = ""\n', "write the name of a folder"),
         ("ceiling = 1\n", r"write \[ceiling.NAME\]|written \[ceiling.NAME\]"),
         ("[ceiling]\ntiming = true\n", r"written \[ceiling.NAME\]"),
+        ("secrets = 1\n", r"written \[secrets\]"),
+        ('[secrets]\nKEY = "s3cr3t"\n', r'secrets.KEY: write "env:VARIABLE" or "file:/path"'),
+        ('[secrets]\nKEY = "env:"\n', "secrets.KEY"),
+        ('[secrets]\nKEY = "file:relative"\n', "secrets.KEY"),
+        ("[secrets]\nKEY = 5\n", "secrets.KEY"),
     ],
 )
 def test_what_cannot_be_is_refused_and_the_file_named(tmp_path: Path, text: str | bytes, why: str) -> None:
@@ -219,7 +224,7 @@ def test_what_cannot_be_is_refused_and_the_file_named(tmp_path: Path, text: str 
     ("text", "why"),
     [
         ("[ceiling.timeing]\n", r"\[ceiling.timeing\].*did you mean 'timing'"),
-        ("[ceiling.http-client]\n", "not part of this version"),
+        ("[ceiling.http-server]\n", "not part of this version"),
         ('[ceiling.timing]\nsleep = "long"\n', "sleep"),
         ('[ceiling.environment]\nallow = "LANG"\n', "write a list of texts"),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from theater.capabilities.runtime import RuntimeGrant
 from theater.capabilities.timing import TimingGrant
 from theater.engine import WasmtimeEngine
 from theater.errors import InvalidComponent, NotFound
-from theater.model.capability import Capability, Grant, HostClass, HostFunction
+from theater.model.capability import Capability, Grant, HostClass
 from theater.model.ids import Digest
 from theater.runtime.loading import Loader
 from theater.store import MemoryBlobStore
@@ -144,7 +143,7 @@ def test_everything_that_is_missing_is_named_once(desk: Desk) -> None:
         ("wasi:nn/graph@0.2.0", "boom", "imports wasi:nn/graph, which nothing answers"),
         ("theater:actor/timing@0.2.0", "now", "this version answers theater:actor@0.1.0"),
         ("theater:actor/timing@0.1.0", "boom", "imports 'boom' of theater:actor/timing, which this version does not"),
-        ("theater:actor/http-client@0.1.0", "boom", "HTTP requests are not part of this version"),
+        ("theater:actor/http-server@0.1.0", "boom", "serving HTTP is not part of this version"),
         ("theater:actor/timming@0.1.0", "now", "nothing answers; did you mean 'theater:actor/timing'"),
         ("vendor:thing/api@1.0.0", "boom", "imports vendor:thing/api, which nothing answers"),
     ],
@@ -165,24 +164,6 @@ def test_an_interface_that_is_imported_for_its_types_alone_is_looked_at_too(desk
     text = '(component (import "wasi:http/types@0.2.0" (instance))' + wat.COMMAND.strip().removeprefix("(component")
 
     assert "HTTP is not supported" in desk.refusal(text)
-
-
-def test_what_acts_outside_the_node_is_not_offered(workshop: Workshop, engine: WasmtimeEngine, desk: Desk) -> None:
-    interface = "vendor:thing/api"
-    outside = HostFunction(interface, "boom", HostClass.EXTERNAL, lambda _ctx, _grant: 1)
-    capability: Capability[Grant] = Capability(
-        name="thing",
-        parse=lambda _table: RuntimeGrant(),
-        functions=(outside,),
-        interfaces=(interface,),
-        default_ceiling=None,
-    )
-    loader = Loader(engine, desk.blobs, Registry([*built_in().capabilities.values(), capability]))
-    path = workshop.file(importing(f"{interface}@1.0.0"))
-    program = engine.load(path, Digest(hashlib.sha256(path.read_bytes()).hexdigest()), is_suspending=lambda *_: True)
-
-    with pytest.raises(InvalidComponent, match="vendor:thing/api#boom acts outside the node"):
-        loader.bind(program, {"thing": RuntimeGrant()})
 
 
 def act_nothing(*_args: object) -> None:

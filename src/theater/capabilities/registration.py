@@ -39,6 +39,14 @@ def methods(
     return functions(interface, host_class, {f"[method]{resource}.{name}": run for name, run in runs.items()})
 
 
+def looking_methods(interface: str, resource: str, runs: Mapping[str, HostRun]) -> tuple[HostFunction, ...]:
+    """The methods of one resource that look at the world, or need not: see ``HostFunction.looks``."""
+    return tuple(
+        HostFunction(interface, f"[method]{resource}.{name}", HostClass.READ, run, looks=True)
+        for name, run in runs.items()
+    )
+
+
 def drops(interface: str, *resources: str) -> tuple[HostFunction, ...]:
     """Letting go of a resource. An interface that only uses another's resource has a drop for it, too."""
     return functions(interface, HostClass.DERIVED, {f"[resource-drop]{resource}": drop for resource in resources})

@@ -26,9 +26,7 @@ AnyCapability = Capability[Grant]
 LATER: Mapping[str, str] = MappingProxyType(
     {
         "store": "the store for blobs and labels is",
-        "filesystem": "files are",
         "process": "starting programs is",
-        "http-client": "HTTP requests are",
         "http-server": "serving HTTP is",
     }
 )

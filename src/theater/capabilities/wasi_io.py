@@ -1,8 +1,10 @@
-"""``wasi:io``: streams, polling, errors. The streams are stdin, which is closed, and stdout and stderr.
+"""``wasi:io``: streams, polling, errors. The streams are stdin, which is closed, stdout, stderr, and those of files.
 
-Recorded: what is written, as ``log`` events; a poll or block that really waits, as ``intent`` and ``host``. A stream is
-always ready and a timer is once the step's clock shows its instant, so most polls answer at once and leave no event.
-``flush`` cuts no line: C libraries flush after every write, and half a line says less than a whole one.
+Recorded: what is written to stdout and stderr, as ``log`` events; what is read from a file, as ``host``; what is
+written to one, as ``intent`` and ``host``, where writes that follow one another share the intent of the first; a poll
+or block that really waits, as ``intent`` and ``host``. A stream is always ready and a timer is once the step's clock
+shows its instant, so most polls answer at once and leave no event. ``flush`` cuts no line: C libraries flush after
+every write, and half a line says less than a whole one. A stream of a file that failed is closed from then on.
 
 Limits, WASI's own: a ``write`` has at most the bytes that ``check-write`` permitted, a ``blocking-write-and-flush`` at
 most 4,096; anything else traps, as the interface says.
@@ -12,7 +14,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from theater.capabilities.registration import drops, functions, methods
+from theater.capabilities.registration import drops, functions, looking_methods, methods
+from theater.capabilities.wasi_file import CALL_MAX_BYTES
+from theater.capabilities.wasi_file_stream import CLOSED, FileInput, FileOutput, StreamError, with_error
 from theater.capabilities.wasi_world import WasiGrant, wasi_capability
 from theater.model.capability import HostClass, StepContext, Wait
 from theater.model.crash import StepCrash
@@ -22,8 +26,6 @@ CHECK_WRITE_BYTES = 64 * 1024
 
 BLOCKING_WRITE_MAX_BYTES = 4096
 """`Perform a write of up to 4096 bytes`: wasi:io/streams, ``blocking-write-and-flush`` and its like for zeroes."""
-
-_CLOSED = ("err", ("closed", None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,26 @@ class OutputStream:
         self.name = name
         self.permitted_bytes = 0
 
+    def write(self, ctx: StepContext, data: bytes) -> object:
+        """Put it into the chain."""
+        if data:
+            ctx.write(self.name, data)
+        return ("ok", None)
+
 
 # -- input -----------------------------------------------------------------------------------------------------------
 
 
-def read(_ctx: StepContext, _grant: WasiGrant, _stream: int, _length: int) -> object:
-    """``read``, ``skip`` and their blocking forms: there is nothing, and nothing will come."""
-    return _CLOSED
+def read(ctx: StepContext, _grant: WasiGrant, number: int, length: int) -> object:
+    """``read`` and its blocking form: of a file, what comes next; of stdin nothing, and nothing will come."""
+    stream: InputStream | FileInput = ctx.resources.get(number)
+    return stream.read(ctx, length) if isinstance(stream, FileInput) else CLOSED
+
+
+def skip(ctx: StepContext, _grant: WasiGrant, number: int, length: int) -> object:
+    """``skip`` and its blocking form."""
+    stream: InputStream | FileInput = ctx.resources.get(number)
+    return stream.skip(ctx, length) if isinstance(stream, FileInput) else CLOSED
 
 
 def subscribe(ctx: StepContext, _grant: WasiGrant, _stream: int) -> int:
@@ -67,9 +82,11 @@ def subscribe(ctx: StepContext, _grant: WasiGrant, _stream: int) -> int:
 
 def check_write(ctx: StepContext, _grant: WasiGrant, number: int) -> object:
     """How much the next write may have."""
-    stream: OutputStream = ctx.resources.get(number)
-    stream.permitted_bytes = CHECK_WRITE_BYTES
-    return ("ok", CHECK_WRITE_BYTES)
+    stream: OutputStream | FileOutput = ctx.resources.get(number)
+    if isinstance(stream, FileOutput) and stream.is_closed:
+        return CLOSED
+    stream.permitted_bytes = CALL_MAX_BYTES if isinstance(stream, FileOutput) else CHECK_WRITE_BYTES
+    return ("ok", stream.permitted_bytes)
 
 
 def write(ctx: StepContext, _grant: WasiGrant, number: int, contents: bytes) -> object:
@@ -101,12 +118,14 @@ def flush(_ctx: StepContext, _grant: WasiGrant, _stream: int) -> object:
     return ("ok", None)
 
 
-def splice(_ctx: StepContext, _grant: WasiGrant, _target: int, _source: int, _length: int) -> object:
-    """From an input stream to an output stream; every input is closed."""
-    return _CLOSED
+def splice(ctx: StepContext, _grant: WasiGrant, _target: int, source: int, _length: int) -> object:
+    """From an input stream to an output stream: stdin is closed, and a file has to be read and written."""
+    if isinstance(ctx.resources.get(source), FileInput):
+        return with_error(ctx, ("err", ("last-operation-failed", 0)), "unsupported")
+    return CLOSED
 
 
-def _use_permit(stream: OutputStream, size_bytes: int) -> None:
+def _use_permit(stream: OutputStream | FileOutput, size_bytes: int) -> None:
     if size_bytes > stream.permitted_bytes:
         raise StepCrash("trap", f"wrote {size_bytes} bytes where check-write permitted {stream.permitted_bytes}")
     stream.permitted_bytes -= size_bytes
@@ -120,10 +139,8 @@ def _check_blocking(size_bytes: int) -> None:
 
 
 def _write(ctx: StepContext, number: int, data: bytes) -> object:
-    stream: OutputStream = ctx.resources.get(number)
-    if data:
-        ctx.write(stream.name, data)
-    return ("ok", None)
+    stream: OutputStream | FileOutput = ctx.resources.get(number)
+    return stream.write(ctx, data)
 
 
 # -- polling ---------------------------------------------------------------------------------------------------------
@@ -177,9 +194,10 @@ def _ready_places(ctx: StepContext, pollables: list[Pollable]) -> list[int]:
 # -- registration ----------------------------------------------------------------------------------------------------
 
 
-def to_debug_string(_ctx: StepContext, _grant: WasiGrant, _error: int) -> str:
-    """Of an ``error``, of which there is none: no stream fails."""
-    return ""
+def to_debug_string(ctx: StepContext, _grant: WasiGrant, error: int) -> str:
+    """Of an ``error``: the code of a file's."""
+    found = ctx.resources.get(error)
+    return found.code if isinstance(found, StreamError) else ""
 
 
 _STREAMS = "wasi:io/streams"
@@ -193,7 +211,12 @@ CAPABILITY = wasi_capability(
             _STREAMS,
             "input-stream",
             HostClass.DERIVED,
-            {"read": read, "blocking-read": read, "skip": read, "blocking-skip": read, "subscribe": subscribe},
+            {"subscribe": subscribe},
+        ),
+        *looking_methods(
+            _STREAMS,
+            "input-stream",
+            {"read": read, "blocking-read": read, "skip": skip, "blocking-skip": skip},
         ),
         *methods(
             _STREAMS,
@@ -204,16 +227,15 @@ CAPABILITY = wasi_capability(
         *methods(
             _STREAMS,
             "output-stream",
-            HostClass.OUTPUT,
+            HostClass.EXTERNAL,
             {
                 "write": write,
                 "blocking-write-and-flush": blocking_write_and_flush,
                 "write-zeroes": write_zeroes,
                 "blocking-write-zeroes-and-flush": blocking_write_zeroes_and_flush,
-                "splice": splice,
-                "blocking-splice": splice,
             },
         ),
+        *methods(_STREAMS, "output-stream", HostClass.OUTPUT, {"splice": splice, "blocking-splice": splice}),
         *drops(_STREAMS, "input-stream", "output-stream", "pollable", "error"),
         *methods(_POLL, "pollable", HostClass.DERIVED, {"ready": ready}),
         *methods(_POLL, "pollable", HostClass.WAITING, {"block": block}),

@@ -2,8 +2,8 @@
 
 Toolchains import WASI whether the program uses it or not, so ``wasi:*`` is always linked and never asked for. What it
 answers is an empty world: the step's own time and seed, stdout and stderr that become ``log`` events, the variables and
-arguments that the actor was given, no files, no network. What it shows beyond that comes from the grants of Theater's
-own capabilities, never from one of its own.
+arguments that the actor was given, no files, no network. What it shows beyond that, files for one, comes from the
+grants of Theater's own capabilities, never from one of its own.
 """
 
 from __future__ import annotations
@@ -32,8 +32,13 @@ class WasiGrant:
 EMPTY_WORLD = WasiGrant()
 
 
-def wasi_capability(name: str, functions: tuple[HostFunction, ...]) -> Capability[WasiGrant]:
-    """A capability that is linked without a grant. Its interfaces are those of its functions."""
+def wasi_capability(
+    name: str, functions: tuple[HostFunction, ...], *, under: str | None = None
+) -> Capability[WasiGrant]:
+    """A capability that is linked without a grant. Its interfaces are those of its functions.
+
+    ``under`` names the capability whose grant its functions are given, where the actor has that.
+    """
 
     def parse(table: Mapping[str, object]) -> WasiGrant:
         check_keys(name, table, ())
@@ -46,4 +51,5 @@ def wasi_capability(name: str, functions: tuple[HostFunction, ...]) -> Capabilit
         interfaces=tuple(dict.fromkeys(function.interface for function in functions)),
         default_ceiling=EMPTY_WORLD,
         ungranted=EMPTY_WORLD,
+        under=under,
     )

@@ -87,9 +87,11 @@ def inspect_component(
 
 
 def _check_grants(findings: _Findings, node: Node, allowed: list[str]) -> None:
-    asked = findings.source.manifest.capabilities
+    manifest = findings.source.manifest
     try:
-        findings.grants = decide(node.registry, asked, ceiling=node.ceiling, allowed=allowed).effective
+        findings.grants = decide(
+            node.registry, manifest.capabilities, ceiling=node.ceiling, allowed=allowed, folder=manifest.folder
+        ).effective
     except InvalidInput as error:
         findings.problems.append(error.message)
 

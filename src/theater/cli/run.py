@@ -176,7 +176,10 @@ def _part(wanted: _Wanted, source: Source | None, allowed: tuple[str, ...]) -> P
 
 def _of_manifest(session: Session, config: Config, wanted: _Wanted, source: Source) -> Permissions:
     def decided(allowed: Sequence[str]) -> Permissions:
-        return decide(installed(), source.manifest.capabilities, ceiling=config.ceiling, allowed=allowed)
+        manifest = source.manifest
+        return decide(
+            installed(), manifest.capabilities, ceiling=config.ceiling, allowed=allowed, folder=manifest.folder
+        )
 
     return decide_or_ask(decided, allowed=wanted.allowed, output=session.output)
 
@@ -194,7 +197,7 @@ def _of_stored(session: Session, config: Config, wanted: _Wanted, source: Source
 
     def decided(allowed: Sequence[str]) -> Permissions:
         claimed = genesis.asked, genesis.effective
-        return decide_again(installed(), *claimed, ceiling=config.ceiling, allowed=allowed)
+        return decide_again(installed(), *claimed, ceiling=config.ceiling, allowed=allowed, folder=genesis.folder)
 
     permissions = decide_or_ask(decided, allowed=wanted.allowed, output=session.output)
     if source is not None:

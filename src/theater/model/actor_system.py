@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from theater.model.act import Service
 from theater.model.effects import ChildOrder
 from theater.model.event import Event
 from theater.model.ids import ActorId
@@ -73,6 +74,9 @@ class ActorSystem(Protocol):
     """See above. Sizes are bytes of UTF-8; a ``Problem`` means that nothing happened."""
 
     # -- messaging
+
+    def service(self, capability: str) -> Service:
+        """What that capability keeps for the node."""
 
     def acquaintance(self, actor: str) -> Acquaintance | None:
         """The actor with this id: any on this node, ended or not, and those that this step spawns."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
 
+from theater.model.act import Act, Place, Service
 from theater.model.actor_system import ActorSystem
 from theater.model.effects import AtOnce, Effect
 from theater.model.ids import ActorId, Digest
@@ -52,11 +53,14 @@ class Wait:
     With an ``effect``, the wait is for what comes of it, which is the answer; ``until_us`` is when the guest stops
     waiting, and ``answer`` what it gets then. A function that waits so has a ``check``, and its ``run`` depends on
     nothing but its context and arguments: a step that is resumed makes the same effect again and waits on.
+
+    With an ``act``, the wait is for what that comes to out in the world.
     """
 
     until_us: int
     answer: Callable[[], object]
     effect: AtOnce | None = None
+    act: Act | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +193,10 @@ class StepContext(Protocol):
         Only there when a call is answered live: in ``run`` of read and buffered functions, and in ``check``.
         """
 
+    @property
+    def service(self) -> Any:  # noqa: ANN401 - each capability knows what it made
+        """What the capability's ``open_service`` made for the node. Only there when a call is answered live."""
+
 
 class Grant(Protocol):
     """What a manifest's ``[capabilities.NAME]`` table, once parsed, allows.
@@ -211,6 +219,21 @@ class Grant(Protocol):
         """The widest grant within both. ``ceiling`` may be None where ``lines(None)`` is empty."""
 
 
+@runtime_checkable
+class Located(Protocol):
+    """A grant that has paths in it, which may be relative to the folder of the manifest that they stand in.
+
+    Wherever grants are compared, recorded or used, they are absolute: what a child may is then plain from the text.
+    """
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether a path in it is."""
+
+    def located(self, folder: str | None) -> Self:
+        """With every path absolute; without those that are relative where there is no folder."""
+
+
 G_co = TypeVar("G_co", covariant=True)
 """The grant's type; covariant, so that ``Capability[Grant]`` is any capability."""
 
@@ -229,10 +252,12 @@ HostCheck = Callable[..., "Denied | None"]
 class HostFunction:
     """One function, by its interface without version and its name as in WIT, and who answers it.
 
-    A derived, output or time-waiting function has only ``run``, which a replay runs, too. A read function's ``run`` is
-    called live alone. So is that of a buffered function: it decides, and its ``act``, which is always there and always
-    called behind it, live and in every re-run, adds the effect that the (perhaps recorded) answer speaks of. A function
-    that waits for others has a ``check``, called live alone, before anything is recorded of the call.
+    A derived, output or time-waiting function has only ``run``, which a replay runs, too; so has an external one: it
+    decides from its arguments and grant alone, and returns a ``Wait`` with an ``act``, or an answer that is derived.
+    A read function's ``run`` is called live alone. So is that of a buffered function: it decides, and its ``act``,
+    which is always there and always called behind it, live and in every re-run, adds the effect that the (perhaps
+    recorded) answer speaks of. A function that waits for others has a ``check``, called live alone, before anything is
+    recorded of the call.
     """
 
     interface: str
@@ -241,12 +266,16 @@ class HostFunction:
     run: HostRun
     act: HostAct | None = None
     check: HostCheck | None = None
+    looks: bool = False
+    """Of a read function: ``run`` is called in a replay, too. It decides from its arguments, its grant and the step's
+    resources alone, and returns a ``Look``, or an answer that is derived. An external function may do so as well."""
     gives_id: bool = False
     """Each call, successful or not, takes the next id of the step. An answer ``ok`` that is a text is that id."""
 
     def __post_init__(self) -> None:
         assert (self.act is not None) == (self.host_class is HostClass.BUFFERED), self.name
         assert self.check is None or self.host_class is HostClass.WAITING, self.name
+        assert not self.looks or self.host_class is HostClass.READ, self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,3 +293,8 @@ class Capability(Generic[G_co]):
     interfaces: tuple[str, ...]
     default_ceiling: G_co | None
     ungranted: G_co | None = None
+    under: str | None = None
+    """Another capability, whose grant its functions are given where the actor has it: the same things by another
+    interface."""
+    open_service: Callable[[Place], Service] | None = None
+    """Called once a node, when something of the capability is first called live."""

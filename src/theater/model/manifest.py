@@ -39,7 +39,8 @@ class Manifest:
     """A manifest with every placeholder replaced.
 
     ``params`` is a JSON text; ``capabilities`` are the raw tables asked for, by name; ``settings`` are the values that
-    replaced placeholders, kept so that anybody can repeat the reading of ``text``.
+    replaced placeholders, kept so that anybody can repeat the reading of ``text``. ``folder`` is the absolute path of
+    the one that it was read from, which paths in it are relative to; None: it came without one.
     """
 
     text: str
@@ -51,6 +52,7 @@ class Manifest:
     capabilities: dict[str, dict[str, object]]
     settings: dict[str, object]
     supervision: Supervision
+    folder: str | None = None
 
 
 def is_name(text: str) -> bool:
@@ -67,8 +69,14 @@ def check_name(name: object) -> str:
     return name
 
 
-def parse_manifest(text: str, *, settings: Mapping[str, object] | None = None, params: str | None = None) -> Manifest:
-    """Read a manifest.
+def parse_manifest(
+    text: str,
+    *,
+    settings: Mapping[str, object] | None = None,
+    params: str | None = None,
+    folder: str | None = None,
+) -> Manifest:
+    """Read a manifest, which was found in ``folder``, if in any.
 
     ``settings`` replace placeholders; so do the members of ``params`` where that is an object. ``params``, a JSON text,
     takes the place of the manifest's own.
@@ -98,6 +106,7 @@ def parse_manifest(text: str, *, settings: Mapping[str, object] | None = None, p
         capabilities={key: _table(_table(table, "capabilities"), key) for key in _table(table, "capabilities")},
         settings=replacing.used,
         supervision=parse_supervision(_table(table, "supervision")),
+        folder=folder,
     )
 
 

@@ -63,6 +63,8 @@ class Genesis(Payload, frozen=True):
     forked: Forked | None = None
     state: str | None = None
     """The state that it begins with, where it begins with one in place of a run of ``init``."""
+    folder: str | None = None
+    """Where its manifest was found, if it asks for something that has paths."""
 
 
 class Cause(Payload, frozen=True):

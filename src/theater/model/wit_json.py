@@ -28,7 +28,7 @@ integers, lists of them ...) has the identity as encoder: the common payload cos
 A resource is named by its place among those that the record of its step mentions: the first is 1, the next 2. Its
 number in the instance would tell how much the instance did in steps before, and be another one in a fresh instance. An
 encoder is therefore given the ``Names`` of its step, and adds to them. A name says nothing of which resource to hand
-out, so there is no way back: a type with a resource in it has no decoder.
+out, so there is no way back: a type with a resource in it has a decoder for those alone who look at the rest of it.
 """
 
 from __future__ import annotations

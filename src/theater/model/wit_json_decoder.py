@@ -79,33 +79,38 @@ _KINDS: Final = {
 
 
 @lru_cache(maxsize=CACHED_TYPES_MAX)
-def decoder(of: Type) -> Decode:
+def decoder(of: Type, *, naming: bool = False) -> Decode:
     """What makes values of this type of parsed JSON.
 
     It raises ``Mismatch``, a ``ValueError``, for anything that the encoder of the type does not give.
 
+    ``naming``: a resource in it is read as the name that it has in the record, which says nothing of which to hand out.
+
     Raises:
-        ValueError: the type cannot cross the boundary, or has a resource in it.
+        ValueError: the type cannot cross the boundary, or has a resource in it, and that is not what is wanted.
     """
     match of:
         case Primitive():
             return _primitive_decoder(of)
         case List(element=element):
-            return _decode_bytes if element == U8 else _list_decoder(decoder(element))
+            return _decode_bytes if element == U8 else _list_decoder(decoder(element, naming=naming))
         case Tuple(elements=elements):
-            return _tuple_decoder([decoder(element) for element in elements])
+            return _tuple_decoder([decoder(element, naming=naming) for element in elements])
         case Record(fields=fields):
-            return _record_decoder({name: decoder(field) for name, field in fields})
+            return _record_decoder({name: decoder(field, naming=naming) for name, field in fields})
         case Option(payload=payload):
-            return _option_decoder(decoder(payload), is_nested=isinstance(payload, Option))
+            return _option_decoder(decoder(payload, naming=naming), is_nested=isinstance(payload, Option))
         case Result(ok=ok, err=err):
-            return _case_decoder({"ok": _payload_decoder(ok), "err": _payload_decoder(err)})
+            payloads = {"ok": ok, "err": err}
+            return _case_decoder({case: _payload_decoder(of, naming=naming) for case, of in payloads.items()})
         case Variant(cases=cases):
-            return _case_decoder({name: _payload_decoder(payload) for name, payload in cases})
+            return _case_decoder({name: _payload_decoder(payload, naming=naming) for name, payload in cases})
         case Enum(names=names):
             return _enum_decoder(names)
         case Flags(names=names):
             return _flags_decoder(names)
+        case Handle() if naming:
+            return _integer_decoder(1, EXACT_MAX)
         case Handle():
             raise ValueError("a resource cannot be read back")
         case Unsupported(what=what):
@@ -280,8 +285,8 @@ def _option_decoder(payload: Decode, *, is_nested: bool) -> Decode:
     return decode
 
 
-def _payload_decoder(of: Type | None) -> Decode:
-    return _decode_nothing if of is None else decoder(of)
+def _payload_decoder(of: Type | None, *, naming: bool) -> Decode:
+    return _decode_nothing if of is None else decoder(of, naming=naming)
 
 
 def _decode_nothing(value: object) -> object:

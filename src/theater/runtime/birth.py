@@ -173,7 +173,14 @@ def check_grants(node: Node, record: ActorRecord, allowed: Sequence[str]) -> Non
         InvalidManifest, InvalidInput: its grants cannot be read.
     """
     _, genesis = read_genesis(node.store, record.id)
-    decide_again(node.registry, genesis.asked, genesis.effective, ceiling=node.ceiling, allowed=allowed)
+    decide_again(
+        node.registry,
+        genesis.asked,
+        genesis.effective,
+        ceiling=node.ceiling,
+        allowed=allowed,
+        folder=genesis.folder,
+    )
 
 
 def _genesis(
@@ -206,6 +213,7 @@ def _genesis(
         allowed=list(permissions.allowed),
         forked=request.forked,
         state=state,
+        folder=permissions.folder,
     )
 
 

@@ -6,6 +6,8 @@ What happens follows from the class of the function alone, never from the capabi
 * output:   the function writes through its context, which records a ``log`` event;
 * read:     answered from the tape or by the function, then one ``host`` event;
 * buffered: as read; then the function's ``act`` adds to the step what the answer, new or recorded, speaks of;
+* external: as waiting, for what an act in the world comes to. In a re-run the record answers; where it ends behind the
+  intent, nobody knows what came of it, and the guest is told that. A safe act has no intent and is performed again;
 * waiting:  the function says what to wait for. If anything, an ``intent`` event, the guest is suspended, and when that
   is over a ``host`` event with the time at which it was answered. A wait for the clock alone is computed again in a
   re-run. A wait for others is answered from the record there, and so is the refusal of such a call, which is a ``host``
@@ -29,6 +31,7 @@ from typing import NoReturn
 
 import msgspec
 
+from theater.model.act import Give, Look
 from theater.model.actor_system import ActorSystem
 from theater.model.capability import Denied, HostClass, HostFunction, Noted, Resources, Wait
 from theater.model.crash import StepCrash
@@ -52,6 +55,8 @@ class Binding:
 
     function: HostFunction
     grant: object
+    capability: str
+    """The name of the capability that has the function."""
     event_name: str
     encode_arguments: Callable[[tuple[object, ...], Names], list[object]]
     encode_answer: Encode
@@ -59,6 +64,15 @@ class Binding:
 
 
 Bindings = Mapping[tuple[str, str], Binding]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedIntent:
+    """The intent behind which an act can follow without one of its own. ``is_old``: an earlier process made it."""
+
+    under: str
+    seq: int
+    is_old: bool
 
 
 class PendingWait(msgspec.Struct, frozen=True):
@@ -69,9 +83,13 @@ class PendingWait(msgspec.Struct, frozen=True):
     begun_us: int
     until_us: int
     """Earlier than the wait's own where the step's limit ends it."""
-    intent_seq: int
+    intent_seq: int | None
+    """None for a safe act. What has no intent of its own has its arguments, ``safe``, recorded with the answer."""
     is_resumed: bool = False
     """Whether an earlier run of the step made the effect already: it is not made again, but joined."""
+    safe: list[object] | None = None
+    is_announced: bool = False
+    """Whether its intent is that of an act before it, and durable since then."""
 
     @property
     def over_us(self) -> range:
@@ -81,7 +99,9 @@ class PendingWait(msgspec.Struct, frozen=True):
     @property
     def ended_us(self) -> range:
         """When it can end: a wait for others at any time, since it is they who answer."""
-        return self.over_us if self.wait.effect is None else range(self.begun_us, LAST_US + 1)
+        if self.wait.effect is None and self.wait.act is None:
+            return self.over_us
+        return range(self.begun_us, LAST_US + 1)
 
 
 class Boundary:
@@ -93,6 +113,7 @@ class Boundary:
         "_events",
         "_limits",
         "_names",
+        "_shared",
         "_tape",
         "_waited_us",
         "context",
@@ -119,6 +140,7 @@ class Boundary:
         self._bytes = 0
         self._waited_us = 0
         self._names: Names = {}
+        self._shared: SharedIntent | None = None
         self.pending: PendingWait | None = None
         self.played: list[tuple[AtOnce, bool]] = []
         """What was waited for in an earlier run of the step, and whether anything came of it in time."""
@@ -147,12 +169,12 @@ class Boundary:
             case HostClass.DERIVED | HostClass.OUTPUT:
                 answer = binding.function.run(self.context, binding.grant, *args)
                 return self._denied(binding, args, answer) if isinstance(answer, Denied) else answer
+            case HostClass.READ if binding.function.looks:
+                return self._wait(binding, args)
             case HostClass.READ | HostClass.BUFFERED:
                 return self._answer_at_once(binding, args)
-            case HostClass.WAITING:
+            case HostClass.WAITING | HostClass.EXTERNAL:
                 return self._wait(binding, args) if binding.function.check is None else self._wait_for(binding, args)
-            case HostClass.EXTERNAL:
-                raise AssertionError(f"{binding.event_name}: external functions are refused when a program is loaded")
 
     def tick(self) -> None:
         """The guest has been running for a while."""
@@ -182,6 +204,7 @@ class Boundary:
             return self._answer_again(binding, args, recorded)
         if not self._tape.is_live:
             self._miss("host", binding)
+        self.context.capability = binding.capability
         outcome = binding.function.run(self.context, binding.grant, *args)
         answer = outcome.answer if isinstance(outcome, Denied | Noted) else outcome
         note = outcome.note if isinstance(outcome, Noted) else None
@@ -235,11 +258,25 @@ class Boundary:
     # -- calls that wait ---------------------------------------------------------------------------------------------
 
     def _wait(self, binding: Binding, args: tuple[object, ...]) -> object:
-        """For a time."""
+        """For a time, or for what an act comes to."""
         outcome = binding.function.run(self.context, binding.grant, *args)
         if isinstance(outcome, Denied):
             return self._denied(binding, args, outcome)
+        if isinstance(outcome, Look):
+            return self._look(binding, args, outcome)
         return self._begin_wait(binding, args, outcome) if isinstance(outcome, Wait) else outcome
+
+    def _look(self, binding: Binding, args: tuple[object, ...], look: Look) -> object:
+        recorded = self._tape.answer(binding.event_name)
+        if recorded is not None:
+            answer, note = _decoded(binding, recorded.answer), recorded.read
+        elif self._tape.is_live:
+            answer, note = _parts(look.look())
+        else:
+            self._miss("host", binding)
+        given = _given(binding, look.give, answer, note)
+        self._record(binding, args, binding.encode_answer(given, self._names), note)
+        return given
 
     def _wait_for(self, binding: Binding, args: tuple[object, ...]) -> object:
         """For others. What comes next on the tape says whether they could be asked."""
@@ -252,6 +289,7 @@ class Boundary:
                 if not _is_ok(recorded.answer):  # nobody can have said yes who was not asked
                     return self._answer_again(binding, args, recorded)
             case None if self._tape.is_live:
+                self.context.capability = binding.capability
                 denied = function.check(self.context, binding.grant, *args)
                 if denied is not None:
                     return self._denied(binding, args, denied)
@@ -264,36 +302,72 @@ class Boundary:
         left_us = int(self._limits.wait_s * 1_000_000) - self._waited_us
         until_us = min(wait.until_us, begun_us + left_us)
         is_resumed = self._tape.next_kind is not None
-        intent = encode_payload(Intent(arguments=binding.encode_arguments(args, self._names)))
-        self._count(intent)
-        if wait.effect is not None and not is_resumed and not self._tape.is_live:
-            self._tape.miss("intent", binding.event_name)  # it waited, or was refused by an answer that did not fit
-        seq = self._tape.emit("intent", binding.event_name, intent)
-        pending = PendingWait(binding, wait, begun_us, until_us, seq, is_resumed)
+        arguments = binding.encode_arguments(args, self._names)
+        is_safe = wait.act is not None and wait.act.is_safe
+        under = wait.act.under if wait.act is not None else None
+        shared = self._shared if under is not None else None
+        if shared is not None and shared.under == under:
+            seq: int | None = shared.seq
+            is_resumed = shared.is_old and not is_resumed  # the record ends here, and somebody was at it by then
+        else:
+            shared = None
+            seq = None if is_safe else self._intend(binding, arguments, wait, is_resumed=is_resumed)
+            self._shared = None if under is None or seq is None else SharedIntent(under, seq, is_old=is_resumed)
+        pending = PendingWait(
+            binding,
+            wait,
+            begun_us,
+            until_us,
+            seq,
+            is_resumed=is_resumed,
+            safe=arguments if is_safe or shared is not None else None,
+            is_announced=shared is not None,
+        )
         recorded = self._tape.answer(binding.event_name, ended_us=pending.ended_us)
         if recorded is not None:
-            answer = None if wait.effect is None else _decoded(binding, recorded.answer)
-            if wait.effect is not None:
-                self.context.now_us = parse_time(recorded.now or "")  # what it gets in the end depends on that
-                self.played.append((wait.effect, answer != wait.answer()))
-            return self._end_wait(pending, parse_time(recorded.now or ""), answer)
+            return self._end_again(pending, recorded)
         if self._tape.is_live:
             self.pending = pending
             return SUSPEND
-        if wait.effect is not None:
+        if wait.effect is not None or wait.act is not None:
             self._miss("host", binding)
         return self._end_wait(pending, until_us, None)  # either a limit strikes now, or this is a divergence
 
+    def _intend(self, binding: Binding, arguments: list[object], wait: Wait, *, is_resumed: bool) -> int:
+        intent = encode_payload(Intent(arguments=arguments))
+        self._count(intent)
+        if wait.effect is not None and not is_resumed and not self._tape.is_live:
+            self._tape.miss("intent", binding.event_name)  # it waited, or was refused by an answer that did not fit
+        return self._tape.emit("intent", binding.event_name, intent)
+
+    def _end_again(self, pending: PendingWait, recorded: HostCall) -> object:
+        wait = pending.wait
+        if wait.effect is None and wait.act is None:
+            return self._end_wait(pending, parse_time(recorded.now or ""), None)
+        answer = Noted(_decoded(pending.binding, recorded.answer), recorded.read)
+        self.context.now_us = parse_time(recorded.now or "")  # what it gets in the end depends on that
+        if wait.effect is not None:
+            self.played.append((wait.effect, answer.answer != wait.answer()))
+        return self._end_wait(pending, self.context.now_us, answer)
+
     def _end_wait(self, pending: PendingWait, now_us: int, answer: object) -> object:
         """``answer`` is what came of the effect, None where there is none or nothing came of it in time."""
+        answer, note = _parts(answer)
         self.context.now_us = now_us
         self._waited_us += min(now_us, pending.until_us) - pending.begun_us
         if answer is None:
             answer = pending.wait.answer()
+        act = pending.wait.act
+        if act is not None:
+            if not (isinstance(answer, tuple) and answer[0] == "ok"):  # the next one says again what it is about
+                self._shared = None
+            answer = _given(pending.binding, act.give, answer, note)
         own = self._with_own_id(pending.binding, answer)
         assert own == answer or not self._tape.is_live, "a wait was answered with an id that is not its own"
         encoded = pending.binding.encode_answer(own, self._names)
-        payload = HostCall(answer=encoded, now=format_time(now_us), intent=pending.intent_seq)
+        payload = HostCall(
+            answer=encoded, arguments=pending.safe, now=format_time(now_us), intent=pending.intent_seq, read=note
+        )
         self._emit("host", pending.binding.event_name, payload)
         return answer
 
@@ -326,6 +400,21 @@ def _decoded(binding: Binding, encoded: object) -> object:
         return binding.decode_answer(encoded)
     except ValueError as error:
         raise StepCrash("diverged", f"{binding.event_name}: the recorded answer cannot be one: {error}") from error
+
+
+def _parts(outcome: object) -> tuple[object, object]:
+    """An answer and what was noted with it."""
+    return (outcome.answer, outcome.note) if isinstance(outcome, Noted) else (outcome, None)
+
+
+def _given(binding: Binding, give: Give | None, answer: object, note: object) -> object:
+    """What the guest gets of an answer, which may be a recorded one, of anybody's chain."""
+    if give is None:
+        return answer
+    try:
+        return give(answer, note)
+    except (ValueError, TypeError, LookupError) as error:
+        raise StepCrash("diverged", f"{binding.event_name}: the recorded note cannot be one: {error}") from error
 
 
 def _is_ok(encoded: object) -> bool:

@@ -45,9 +45,11 @@ def check_claims(genesis: Genesis, registry: Registry) -> None:
         Unsound: event 0 says something else, or something that cannot be read.
     """
     try:
-        manifest = parse_manifest(genesis.manifest, settings=genesis.settings)
+        manifest = parse_manifest(genesis.manifest, settings=genesis.settings, folder=genesis.folder)
         ceiling = parse_grants(registry, genesis.ceiling, where="ceiling")
-        permissions = decide(registry, manifest.capabilities, ceiling=ceiling, allowed=genesis.allowed)
+        permissions = decide(
+            registry, manifest.capabilities, ceiling=ceiling, allowed=genesis.allowed, folder=genesis.folder
+        )
         asked = parse_grants(registry, permissions.asked, where="capabilities")
         recorded_asked = parse_grants(registry, genesis.asked, where="capabilities")
         recorded = parse_grants(registry, genesis.effective, where="capabilities")

@@ -41,7 +41,7 @@ class Request:
 
 def permissions_of(node: Node, manifest: Manifest, allowed: Sequence[str] = ()) -> Permissions:
     """What a root actor with this manifest would get on this node. Raises ``Denied``, ``InvalidManifest``."""
-    return decide(node.registry, manifest.capabilities, ceiling=node.ceiling, allowed=allowed)
+    return decide(node.registry, manifest.capabilities, ceiling=node.ceiling, allowed=allowed, folder=manifest.folder)
 
 
 def free_name(directory: Directory, name: str) -> str:

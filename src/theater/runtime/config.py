@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +14,7 @@ from theater.errors import InvalidInput, InvalidManifest
 from theater.model.quantity import parse_size
 from theater.model.spelling import nearest
 from theater.model.toml_text import parse_toml
+from theater.runtime.node_secrets import check_sources
 from theater.runtime.permissions import Grants, default_ceiling, parse_grants
 
 PORT_MAX = 65_535
@@ -50,6 +51,8 @@ class Config:
     """``human`` or ``json``: how a server logs."""
     ceiling: Grants
     ceiling_origin: str
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """Where the node's secrets lie, by name: what an actor may send and never see."""
 
     @property
     def reserve_bytes(self) -> int:
@@ -101,6 +104,10 @@ def read_config(
         ceiling.update(parse_grants(registry, tables, where="ceiling"))
     except InvalidManifest as error:
         raise InvalidManifest(f"{file}: {error}") from error
+    try:
+        secrets = check_sources(table.get("secrets", {}))
+    except InvalidInput as error:
+        raise InvalidInput(f"{file}: {error}") from error
     said = {"server": server or None, **(arguments or {})}
     given = {key: _setting(key, file, table, environ, said.get(key)) for key in _SETTINGS}
     return Config(
@@ -115,6 +122,7 @@ def read_config(
         log_format=given["log-format"],
         ceiling=ceiling,
         ceiling_origin="file" if tables else "default",
+        secrets=secrets,
     )
 
 
@@ -204,7 +212,7 @@ _SETTINGS: Mapping[str, _Kind] = {
     "output": _Kind("human", _one_of("human", "json"), "THEATER_OUTPUT"),
     "log-format": _Kind("human", _one_of("human", "json")),
 }
-_KEYS = ("data-dir", "ceiling", *_SETTINGS)
+_KEYS = ("data-dir", "ceiling", "secrets", *_SETTINGS)
 
 
 def _home(environ: Mapping[str, str]) -> Path:

@@ -11,6 +11,7 @@ import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from theater.model.act import Service
 from theater.model.actor_system import ActorSystem
 from theater.model.capability import Resources
 from theater.model.crash import TEXT_MAX_BYTES
@@ -52,6 +53,7 @@ class Context:
         "_shutdown",
         "_streams",
         "_system",
+        "capability",
         "note",
         "now_us",
         "resources",
@@ -74,6 +76,8 @@ class Context:
         self._seed = seed
         self._log = log
         self._system = system
+        self.capability = ""
+        """Whose function is being called live."""
         self._effects: list[Effect] = []
         self._ids = 0
         self._call_id: str | None = None
@@ -148,6 +152,11 @@ class Context:
         """The other actors: there in a live step alone."""
         assert self._system is not None, "a step that is run again asks nobody"
         return self._system
+
+    @property
+    def service(self) -> Service:
+        """What the capability whose function is being called keeps for the node: there in a live step alone."""
+        return self.system.service(self.capability)
 
     @property
     def has_shutdown(self) -> bool:

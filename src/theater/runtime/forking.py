@@ -133,7 +133,7 @@ def _plan(dispatcher: Dispatcher, wanted: _Wanted) -> _Plan:
             f"actor {source.name!r} has no state before event {wanted.at}: its first step had not been closed with one"
             " by then, and a command's never is"
         )
-    manifest = parse_manifest(genesis.manifest, settings=genesis.settings, params=genesis.params)
+    manifest = parse_manifest(genesis.manifest, settings=genesis.settings, params=genesis.params, folder=genesis.folder)
     check_json(state.text, max_bytes=manifest.limits.state_bytes)
     permissions = permissions_of(node, manifest, wanted.allowed)
     own = program_at(store, source.id, forked.seq)

@@ -56,7 +56,7 @@ __all__ = [
 
 SERVICE = "wasi:http/incoming-handler"
 
-_REPLAYED = frozenset({HostClass.READ, HostClass.BUFFERED})
+_REPLAYED = frozenset({HostClass.READ, HostClass.BUFFERED, HostClass.EXTERNAL})
 """What a replay answers from the record: the answer has to be one that can be read back."""
 
 BOUND_MAX = 1000
@@ -202,14 +202,12 @@ class Loader:
             if problem is None:
                 interface = strip_version(wanted.interface)
                 capability, function = self._registry.table[interface, wanted.name]
-                grant = grants.get(capability.name, capability.ungranted)
+                grant = grants.get(capability.under or capability.name, capability.ungranted)
                 assert grant is not None
                 try:
-                    bindings[interface, wanted.name] = _bind(wanted, function, grant)
+                    bindings[interface, wanted.name] = _bind(wanted, function, grant, capability.name)
                 except ValueError as error:
                     problem = f"{interface}#{wanted.name} cannot be recorded: {error}"
-                if function.host_class is HostClass.EXTERNAL:
-                    problem = f"{interface}#{wanted.name} acts outside the node, which this version does not offer"
             if problem is not None and problem not in problems:
                 problems.append(problem)
         for interface in program.imported_interfaces:
@@ -280,10 +278,11 @@ def _as_written(program: Program, interface: str) -> str:
     return next(name for name in program.exported_interfaces if strip_version(name) == interface)
 
 
-def _bind(wanted: ImportedFunction, function: HostFunction, grant: Grant) -> Binding:
+def _bind(wanted: ImportedFunction, function: HostFunction, grant: Grant, capability: str) -> Binding:
     """Raises ``ValueError`` where a value of it could not be written down, or not be read back."""
     encoders = [encoder(kind) for _, kind in wanted.type.params]
     result = wanted.type.result
+    is_naming = function.looks or function.host_class is HostClass.EXTERNAL
     is_replayed = function.host_class in _REPLAYED or function.check is not None
 
     def encode_arguments(args: tuple[object, ...], names: Names) -> list[object]:
@@ -292,8 +291,9 @@ def _bind(wanted: ImportedFunction, function: HostFunction, grant: Grant) -> Bin
     return Binding(
         function=function,
         grant=grant,
+        capability=capability,
         event_name=f"{strip_version(wanted.interface)}#{wanted.name}",
         encode_arguments=encode_arguments,
         encode_answer=encoder(result) if result is not None else lambda _answer, _names: None,
-        decode_answer=decoder(result) if result is not None and is_replayed else lambda _: None,
+        decode_answer=decoder(result, naming=is_naming) if result is not None and is_replayed else lambda _: None,
     )

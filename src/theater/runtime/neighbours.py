@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from theater.capabilities.moment import LAST_US
+from theater.model.act import Service
 from theater.model.actor_system import (
     Acquaintance,
     ChannelFacts,
@@ -74,6 +75,11 @@ class Neighbours:
         if self._offspring is None:
             self._offspring = Offspring(self._being, self._effects())
         return self._offspring
+
+    def service(self, capability: str) -> Service:
+        services = self._surroundings.node.services
+        assert services is not None, "a node that runs steps has services"
+        return services.of(capability)
 
     # -- messaging
 

@@ -11,6 +11,7 @@ from theater.model.payload import EngineFacts
 from theater.model.ports import BlobStore, Clock, Entropy, EventStore
 from theater.runtime.loading import Loader
 from theater.runtime.permissions import Grants
+from theater.runtime.services import Services
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Node:
     environ: Mapping[str, str]
     reserve_bytes: int = 0
     """Room in the store that is kept free: with less, no new work is begun."""
+    services: Services | None = None
+    """What its capabilities keep; None where no step is run live."""
 
     def engine_facts(self) -> EngineFacts:
         """As recorded in the first event of a chain."""

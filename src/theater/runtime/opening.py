@@ -16,7 +16,9 @@ from theater.model.ports import Clock, Durability, Entropy
 from theater.runtime.config import Config, read_config
 from theater.runtime.loading import Loader
 from theater.runtime.node import Node
+from theater.runtime.node_secrets import NodeSecrets
 from theater.runtime.permissions import Grants
+from theater.runtime.services import Services
 from theater.runtime.system import SystemClock, SystemEntropy
 from theater.store import DataDir, FileBlobStore, SqliteEventStore
 from theater.store.faults import Fault, no_fault
@@ -72,6 +74,15 @@ def open_node(options: Options, environ: Mapping[str, str], closing: ExitStack) 
     closing.callback(engine.close)
     engine.when_idle(store.flush)
     blobs = FileBlobStore(data_dir.components)
+    entropy = options.entropy or SystemEntropy()
+    services = Services(
+        registry,
+        data_dir.root / "capabilities",
+        clock=clock,
+        entropy=entropy,
+        secret=NodeSecrets(config.secrets, environ).value,
+    )
+    closing.callback(services.close)
     node = Node(
         store=store,
         blobs=blobs,
@@ -79,10 +90,11 @@ def open_node(options: Options, environ: Mapping[str, str], closing: ExitStack) 
         registry=registry,
         loader=Loader(engine, blobs, registry),
         clock=clock,
-        entropy=options.entropy or SystemEntropy(),
+        entropy=entropy,
         ceiling=options.ceiling if options.ceiling is not None else config.ceiling,
         environ=environ,
         reserve_bytes=options.reserve_bytes if options.reserve_bytes is not None else config.reserve_bytes,
+        services=services,
     )
     return node, config
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from theater.capabilities.grant_table import manifest_lines
 from theater.capabilities.registry import Registry
 from theater.errors import Denied, InvalidInput, InvalidManifest
-from theater.model.capability import Grant
+from theater.model.capability import Grant, Located
 from theater.model.spelling import nearest
 
 Table = dict[str, object]
@@ -32,6 +32,8 @@ class Permissions:
     ceiling: Tables
     allowed: tuple[str, ...]
     effective: Grants
+    folder: str | None = None
+    """The one that paths of the manifest are relative to, where it asks for something that has paths."""
 
     def effective_tables(self) -> Tables:
         """The effective grants as one would write them in a manifest."""
@@ -69,8 +71,12 @@ def decide(
     *,
     ceiling: Grants,
     allowed: Sequence[str] = (),
+    folder: str | None = None,
 ) -> Permissions:
-    """The effective grants.
+    """The effective grants. ``folder`` is that of the manifest, if it has one.
+
+    Paths become absolute first; those of the ceiling and of ``allowed``, where they are relative, are in that folder,
+    too.
 
     Raises:
         Denied: more is asked for than is allowed; ``data["asked"]`` has the manifest lines.
@@ -78,13 +84,13 @@ def decide(
         InvalidInput: ``allowed`` names something that cannot be allowed.
     """
     wanted = {ALWAYS: {}, **asked}
-    grants = parse_grants(registry, wanted, where="capabilities")
+    grants = _all_located(parse_grants(registry, wanted, where="capabilities"), folder)
     extra = _parse_allowed(registry, allowed)
     effective: dict[str, Grant] = {}
     beyond: list[str] = []
     for name, grant in grants.items():
-        top = ceiling.get(name)
-        patterns = extra.get(name, [])
+        top = _located(ceiling[name], folder) if name in ceiling else None
+        patterns = [pattern and _located(pattern, folder) for pattern in extra.get(name, [])]
         if None in patterns:
             effective[name] = grant
             continue
@@ -105,6 +111,7 @@ def decide(
         ceiling={name: dict(grant.table()) for name, grant in ceiling.items()},
         allowed=tuple(allowed),
         effective=effective,
+        folder=folder if any(isinstance(grant, Located) for grant in grants.values()) else None,
     )
 
 
@@ -115,6 +122,7 @@ def decide_again(
     *,
     ceiling: Grants,
     allowed: Sequence[str] = (),
+    folder: str | None = None,
 ) -> Permissions:
     """Whether an actor that was given ``effective`` on ``asked`` may go on with that: here, and now.
 
@@ -125,7 +133,7 @@ def decide_again(
         Denied: that is more than is allowed now, or more than was asked for, which no honest node grants.
         InvalidManifest, InvalidInput: as ``decide``.
     """
-    permissions = decide(registry, asked, ceiling=ceiling, allowed=allowed)
+    permissions = decide(registry, asked, ceiling=ceiling, allowed=allowed, folder=folder)
     recorded = parse_grants(registry, effective, where="capabilities")
     beyond: list[str] = []
     for name, grant in recorded.items():
@@ -135,6 +143,20 @@ def decide_again(
     if beyond:
         raise Denied(f"its chain says that it was given more than it asked for:\n{_indented(beyond)}", asked=beyond)
     return replace(permissions, effective=recorded)
+
+
+def _all_located(grants: Mapping[str, Grant], folder: str | None) -> dict[str, Grant]:
+    for name, grant in grants.items():
+        if folder is None and isinstance(grant, Located) and grant.is_relative:
+            raise InvalidManifest(
+                f"[capabilities.{name}] has a relative path, and this manifest came without a folder that it could be"
+                " relative to; write absolute paths"
+            )
+    return {name: _located(grant, folder) for name, grant in grants.items()}
+
+
+def _located(grant: Grant, folder: str | None) -> Grant:
+    return grant.located(folder) if isinstance(grant, Located) else grant
 
 
 def _parse_allowed(registry: Registry, allowed: Sequence[str]) -> dict[str, list[Grant | None]]:

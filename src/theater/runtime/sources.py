@@ -43,7 +43,8 @@ def read_source(path: Path, *, settings: Mapping[str, object] | None = None, par
         text = bare_manifest(_name_of(path), path.name)
     else:
         text = _read_text(path)
-    return Source(parse_manifest(text, settings=settings, params=params), path.parent)
+    manifest = parse_manifest(text, settings=settings, params=params, folder=_folder_of(path))
+    return Source(manifest, path.parent)
 
 
 def loaded_digest(source: Source, is_loaded: Callable[[Digest], bool]) -> Digest | None:
@@ -116,6 +117,12 @@ def _read_text(path: Path, *, max_bytes: int = MANIFEST_MAX_BYTES) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path} cannot be read as text: {error}") from error
+
+
+def _folder_of(path: Path) -> str | None:
+    """Where links lead is settled here, once: below it none is followed. None where its name is not text."""
+    folder = str(path.parent.resolve())
+    return folder if _is_text(folder) else None
 
 
 def _is_text(name: str) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from theater.errors import StoreError, TheaterError
+from theater.model.act import Act
 from theater.model.capability import Resources
 from theater.model.crash import Crash, StepCrash
 from theater.model.effects import AtOnce
@@ -30,6 +31,7 @@ from theater.runtime.invocation import invocation_of
 from theater.runtime.letter import Letter
 from theater.runtime.mishap import report
 from theater.runtime.neighbours import Neighbours
+from theater.runtime.services import Interrupt
 from theater.runtime.surroundings import Surroundings
 from theater.runtime.tape import Recording, Tape
 from theater.runtime.warm import Warm
@@ -100,6 +102,8 @@ class Step:
         self._unwanted: Crash | None = None
         self._is_closed = False
         self._cancel_alarm: Callable[[], None] | None = None
+        self._interrupt: Interrupt | None = None
+        """Of the act that is under way."""
 
     @property
     def letter(self) -> Letter:
@@ -183,8 +187,11 @@ class Step:
         """It is over: it waits for nobody any more, but where it is left open, to be resumed by another process."""
         with self._lock:
             cancel, self._cancel_alarm = self._cancel_alarm, None
+            interrupt, self._interrupt = self._interrupt, None
         if cancel is not None:
             cancel()  # else the clock would keep the step, and all that it holds, until the time is over
+        if interrupt is not None:
+            interrupt.want()
         for asked in self.asked():
             self._surroundings.waits.end(asked.effect.id)
             if not asked.is_answered and not is_left:
@@ -210,6 +217,9 @@ class Step:
         assert pending is not None
         if pending.wait.effect is not None:
             self._ask(pending, pending.wait.effect, clock, appender)
+            return
+        if pending.wait.act is not None:
+            self._act(pending, pending.wait.act, clock, appender)
             return
 
         def arm(failure: StoreError | None, made: list[Event]) -> None:
@@ -269,15 +279,55 @@ class Step:
         if entry is not None:
             waits.answer(effect.id, decode_answer(entry.value))
 
+    def _act(self, pending: PendingWait, act: Act, clock: Clock, appender: Appender) -> None:
+        """Have it done in the world once the intent is durable, and wait for what it comes to, or for its time."""
+        if pending.is_resumed:  # an earlier process was at it, or may have been, and nobody knows how far it came
+            self._guarded(lambda: self._wake(pending, appender, 0, answer=act.unknown()))
+            return
+
+        def answered(answer: object) -> None:
+            cancel()
+            self._guarded(lambda: self._wake(pending, appender, 0, answer=answer))
+
+        def due() -> None:
+            with self._lock:  # another act may be under way where this one was answered in this very moment
+                interrupt = self._interrupt if self.boundary.pending is pending else None
+            self._guarded(lambda: self._wake(pending, appender, pending.until_us))
+            if interrupt is not None:  # not before: what an interrupted act comes to is nobody's answer
+                interrupt.want()
+
+        def begin(failure: StoreError | None, made: list[Event]) -> None:
+            del made
+            if failure is not None:
+                self.kill(Crash("internal", message=str(failure)))
+            else:
+                self._guarded(lambda: self._perform(pending, act, answered))
+
+        cancel = clock.call_at(pending.until_us, due)
+        self._set_alarm(pending, cancel)
+        if pending.is_announced and not self.is_marked:
+            begin(None, [])
+        else:
+            appender.commit(begin, bring=self.keep, attempt=self._mark_of_wait)
+
+    def _perform(self, pending: PendingWait, act: Act, answered: Callable[[object], None]) -> None:
+        services = self._surroundings.node.services
+        assert services is not None, "a node that runs steps has services"
+        with self._lock:
+            if self._is_closed or self.boundary.pending is not pending:  # its time is over already, or it was killed
+                return
+            self._interrupt = services.perform(act.service or pending.binding.capability, act, answered)
+
     def _wake(self, pending: PendingWait, appender: Appender, until_us: int, *, answer: object = None) -> None:
         crash: Crash | None = None
         with self._lock:
             execution = self._execution
             if self._is_closed or execution is None or self.boundary.pending is not pending:
                 return
-            if answer is not None:
+            if answer is not None and pending.wait.effect is not None:
                 self._asked[-1] = Asked(self._asked[-1].effect, is_answered=True)
                 self.grounds.was_given(self._asked[-1].effect.id)
+            self._interrupt = None
             try:
                 given = self.boundary.wake(appender.reach(until_us), answer)
             except StepCrash as error:

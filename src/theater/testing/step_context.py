@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NoReturn, cast
 
+from theater.model.act import Service
 from theater.model.actor_system import ActorSystem
 from theater.model.capability import Resources
 from theater.model.effects import Effect
@@ -83,3 +84,8 @@ class FakeStepContext:
 
     def act(self, effect: Effect) -> None:
         self.effects.append(effect)
+
+    @property
+    def service(self) -> Service:
+        """What its ``system`` gives for any capability."""
+        return self.system.service("")

@@ -1,0 +1,210 @@
+"""Sending an order: where its host is, whether that may be reached, the answer, and where that points to.
+
+Every redirect is a request of its own: its method and URL, and each address of its host, are checked like the first
+ones, and the connection goes to exactly an address that was checked.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, replace
+from urllib.parse import urldefrag, urljoin
+
+import httpx
+
+from theater.capabilities.guest_content import content_of
+from theater.capabilities.http_addresses import IpAddress
+from theater.capabilities.http_body import Body, TooLarge, Unreadable
+from theater.capabilities.http_client_grant import HttpClientGrant
+from theater.capabilities.http_order import SAFE_METHODS, Order
+from theater.capabilities.http_secrets import SecretUnavailable, SecretValues, secrets_in_value
+from theater.capabilities.http_service import ADDRESSES_MAX, CONNECT_TIMEOUT_S, HttpService
+from theater.capabilities.http_url import HttpUrl, parse_url
+from theater.model.actor_system import Problem
+
+REASON_MAX_CHARS = 300
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_BECOME_GET = frozenset({301, 302, 303})
+_SEE_OTHER = 303
+_OF_THE_BODY = frozenset({"content-type", "content-encoding", "content-language", "content-location"})
+_FOR_ONE_ORIGIN = frozenset({"authorization", "cookie"})
+
+
+class Failed(Exception):
+    """The answer is an error of the interface."""
+
+    def __init__(self, case: str, value: str | int | None = None) -> None:
+        super().__init__(case)
+        self.problem: Problem = (case, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An answer, with nothing masked yet."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    is_unpacked: bool
+
+    def first(self, name: bytes) -> bytes | None:
+        """The value of a header field."""
+        return next((value for key, value in self.headers if key.lower() == name), None)
+
+
+async def exchange(service: HttpService, grant: HttpClientGrant, order: Order) -> tuple[str, object]:
+    """What comes of an order: an ``incoming-response``, or an error. Never raises, but where it is cancelled."""
+    try:
+        values = SecretValues(order.secrets, service.secret)
+    except SecretUnavailable as error:
+        return "err", ("other", f"secret-unavailable: {error}")
+    try:
+        return "ok", await _followed(service, grant, order, values)
+    except Failed as failed:
+        case, value = failed.problem
+        return "err", (case, values.mask_text(value) if isinstance(value, str) else value)
+
+
+async def _followed(service: HttpService, grant: HttpClientGrant, order: Order, values: SecretValues) -> object:
+    left = order.redirects
+    sent = order.url.target if order.url.query is None else f"{order.url.path}?{values.fill_query(order.url.query)}"
+    while True:
+        received = await _asked(service, grant, order, sent.encode("ascii"), values)
+        location = received.first(b"location")
+        if received.status not in _REDIRECTS or location is None or order.redirects == 0:
+            return _answer(order, received, values)
+        if left == 0:
+            raise Failed("too-many-redirects")
+        left -= 1
+        order = _redirected(order, received.status, location, sent)
+        sent = order.url.target  # a placeholder that a server wrote is text
+        missing = grant.missing(order.method, order.url)
+        if missing is not None:
+            raise Failed("denied", missing)
+        order = replace(order, headers=tuple(each for each in order.headers if _may_go(grant, each[1], order.url)))
+
+
+def _may_go(grant: HttpClientGrant, value: str, url: HttpUrl) -> bool:
+    return all(grant.missing_secret(name, url) is None for name in secrets_in_value(value))
+
+
+def _redirected(order: Order, status: int, location: bytes, sent: str) -> Order:
+    try:
+        base = f"{order.url.scheme}://{order.url.authority}{sent}"
+        url = parse_url(urldefrag(urljoin(base, location.decode("utf-8"))).url)
+    except ValueError as error:
+        raise Failed("protocol", f"it redirects to what is no URL: {error}") from error
+    method, body, headers = order.method, order.body, order.headers
+    if status in _BECOME_GET and (method == "POST" or (status == _SEE_OTHER and method not in SAFE_METHODS)):
+        method, body = "GET", None
+        headers = tuple(each for each in headers if each[0] not in _OF_THE_BODY)
+    if url.origin != order.url.origin:
+        headers = tuple(each for each in headers if each[0] not in _FOR_ONE_ORIGIN and not secrets_in_value(each[1]))
+    return replace(order, method=method, url=url, body=body, headers=headers)
+
+
+async def _asked(
+    service: HttpService, grant: HttpClientGrant, order: Order, target: bytes, values: SecretValues
+) -> Received:
+    """One request, to the first address of its host that answers."""
+    try:
+        addresses = await service.addresses(order.url)
+    except OSError as error:
+        raise Failed("name-not-resolved", _reason(error.strerror or str(error))) from error
+    for address in addresses:  # all of them: a name that also has an address of ours is not to be trusted
+        missing = grant.missing_private(order.url, address)
+        if missing is not None:
+            raise Failed("denied", missing)
+    failure: Failed | None = None
+    for address in addresses[:ADDRESSES_MAX]:
+        try:
+            response = await service.send(_request(order, address, target, values))
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            failure = _not_connected(error)
+            if failure.problem[0] == "tls-failed":
+                break
+        except (httpx.HTTPError, OSError, ValueError) as error:
+            raise Failed("protocol", _reason(values.mask_text(str(error) or type(error).__name__))) from error
+        else:
+            return await _received(order, response)
+    assert failure is not None
+    raise failure
+
+
+def _request(order: Order, address: IpAddress, target: bytes, values: SecretValues) -> httpx.Request:
+    given = {name for name, _ in order.headers}
+    usual = {"user-agent": "theater", "accept": "*/*", "accept-encoding": "gzip, deflate"}
+    headers = [
+        ("host", order.url.authority),
+        *((name, value) for name, value in usual.items() if name not in given),
+        *((name, values.fill_value(value)) for name, value in order.headers),
+        ("connection", "close"),
+    ]
+    return httpx.Request(
+        order.method,
+        httpx.URL(scheme=order.url.scheme, host=str(address), port=order.url.port, path="/"),
+        headers=[(name.encode("ascii"), value.encode()) for name, value in headers],
+        content=order.body,
+        extensions={
+            "target": target,
+            "sni_hostname": order.url.host,
+            "timeout": {"connect": CONNECT_TIMEOUT_S, "read": None, "write": None, "pool": None},
+        },
+    )
+
+
+async def _received(order: Order, response: httpx.Response) -> Received:
+    headers = response.headers.raw
+    coding = next((value for name, value in headers if name.lower() == b"content-encoding"), b"")
+    body = Body(coding.decode("latin-1"), order.response_bytes)
+    stream = response.stream
+    assert isinstance(stream, httpx.AsyncByteStream)
+    try:
+        async for piece in stream:
+            body.add(piece)
+        return Received(response.status_code, headers, body.whole(), body.is_unpacked)
+    except TooLarge as error:
+        raise Failed("too-large", order.response_bytes) from error
+    except Unreadable as error:
+        raise Failed("protocol", str(error)) from error
+    except (httpx.HTTPError, OSError) as error:
+        raise Failed("protocol", _reason(str(error) or type(error).__name__)) from error
+    finally:
+        await stream.aclose()
+
+
+def _answer(order: Order, received: Received, values: SecretValues) -> dict[str, object]:
+    gone = ("content-encoding", "content-length") if received.is_unpacked else ()
+    headers = [(name.decode("latin-1").lower(), _text(values.mask(value))) for name, value in received.headers]
+    body = content_of(values.mask(received.body), order.form)
+    if body is None:
+        raise Failed("not-text")
+    return {
+        "status": received.status,
+        "headers": [header for header in headers if header[0] not in gone],
+        "body": body,
+        "url": values.mask_text(str(order.url)),
+    }
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _not_connected(error: httpx.TransportError) -> Failed:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return Failed("tls-failed", _reason(str(cause)))
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, httpx.ConnectTimeout):
+        return Failed("connection-failed", f"no answer within {CONNECT_TIMEOUT_S:g} s")
+    return Failed("connection-failed", _reason(str(error)))
+
+
+def _reason(text: str) -> str:
+    return text[:REASON_MAX_CHARS]
