@@ -25,6 +25,7 @@ has it: ``channel_opened``, ``channel_message``, ``channel_closed``, ``child_exi
 again. ``theater_sdk.testing`` runs an actor's class in a test, without a sandbox.
 """
 
+from theater_sdk import http
 from theater_sdk.actor import NO_REPLY, Actor, Message, Refuse
 from theater_sdk.failure import CallFailed, ChildFailed, RequestFailed
 from theater_sdk.host import log, parent_id, self_component, self_id, self_name, shutdown
@@ -91,6 +92,7 @@ __all__ = [
     "child_state",
     "children",
     "close_channel",
+    "http",
     "log",
     "open_channel",
     "outstanding",

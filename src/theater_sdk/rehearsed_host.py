@@ -77,6 +77,8 @@ class RehearsedHost:
         self.ends_with_step = True
 
     def call(self, interface: str, function: str, args: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of any WIT type
+        if interface == "http-client":
+            return self._call_http(args["request"])
         name = "cancel_timer" if (interface, function) == ("timing", "cancel") else _NAMES.get(function)
         call = Call(name or function.replace("-", "_"), _readable(args))
         if call.function in _READS:
@@ -107,6 +109,17 @@ class RehearsedHost:
         """An id that no other message, child, timer or channel of this rehearsal has."""
         self._ids += 1
         return f"{self._ids:032x}"
+
+    def _call_http(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """A request is answered as the test says: a text, other JSON, or status and one of these."""
+        call = Call("http", {name.replace("-", "_"): value for name, value in asked.items()})
+        if "http" not in self.answers:
+            raise _not_scripted("http", "lambda method, url, **_: ...")
+        self.calls.append(call)
+        answer = self._scripted(call)
+        status, body = answer if isinstance(answer, tuple) else (200, answer)
+        text = body if isinstance(body, str) else encoded(body, "the answer of an HTTP request")
+        return {"status": status, "headers": [], "body": ("text", text), "url": asked["url"]}
 
     def _scripted(self, call: Call) -> Any:  # noqa: ANN401 - as the test gave it
         answer = self.answers.get(call.function)

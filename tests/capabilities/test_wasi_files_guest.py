@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.guests.python import python_command
+from tests.guests.python import python_actor, python_command
 from theater.capabilities import file_root
+from theater.errors import Crashed
 from theater.model.payload import Log
 from theater.testing.harness import Actor, Harness
 
@@ -243,3 +244,40 @@ def test_a_write_in_which_the_node_died_is_answered_with_an_error_and_not_made_a
     assert said == [f"failed 29 fatal {when}\n"], "29 is EIO"
     assert report.ok
     assert (home / "out" / "log.txt").read_text().splitlines() == [*lines, "three"]
+
+
+# -- an actor, which opens files as any program does -------------------------------------------------------------------
+
+ACTOR = """
+from theater_sdk import Actor
+
+
+class Notebook(Actor):
+    def handle(self, state, message):
+        try:
+            with open("out/notes.txt", "a") as file:
+                file.write(message.body + "\\n")
+            with open("out/notes.txt") as file:
+                return state, file.read().split()
+        finally:
+            assert message.body != "fail"
+"""
+
+
+def test_an_actor_opens_files_and_what_it_wrote_stands_when_the_step_fails(harness: Harness, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "theater.toml").write_text(
+        f'name = "notebook"\ncomponent = {json.dumps(str(python_actor(ACTOR, capabilities=("filesystem",))))}\n'
+        '[capabilities.filesystem]\nwrite = ["out"]\n'
+    )
+    started = harness.runtime.spawn(tmp_path / "theater.toml", allowed=["filesystem=write:out"])
+    actor = Actor(harness, harness.run(started, timeout_s=PATIENCE_S))
+
+    assert actor.request("one") == ["one"]
+    with pytest.raises(Crashed):
+        actor.request("fail")
+    actor.restart()
+    assert actor.request("two") == ["one", "fail", "two"]
+
+    shutil.rmtree(tmp_path / "out")
+    assert actor.verify().ok

@@ -26,8 +26,21 @@ try:
     from wit_world.imports import timing
 except ImportError:
     timing = None
+try:
+    from wit_world.imports import http_client
+except ImportError:
+    http_client = None
+try:
+    from wit_world.imports import values
+except ImportError:
+    values = None
 
-_INTERFACES: dict[str, ModuleType | None] = {"messaging": messaging, "supervisor": supervisor, "timing": timing}
+_INTERFACES: dict[str, ModuleType | None] = {
+    "messaging": messaging,
+    "supervisor": supervisor,
+    "timing": timing,
+    "http-client": http_client,
+}
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -123,11 +136,34 @@ def _filter(wanted: Mapping[str, Any]) -> object:
     return supervisor.EventFilter(wanted["kinds"], wanted["payloads"])
 
 
+def _content(content: tuple[str, str]) -> object:
+    form, text = content
+    return values.Content_Text(text) if form == "text" else values.Content_Base64(text)
+
+
+def _form(form: str) -> object:
+    return _named(values.ContentForm, form)
+
+
+def _request(asked: Mapping[str, Any]) -> object:
+    return http_client.OutgoingRequest(
+        method=asked["method"],
+        url=asked["url"],
+        headers=asked["headers"],
+        body=None if asked["body"] is None else _content(asked["body"]),
+        timeout_ms=asked["timeout-ms"],
+        max_redirects=asked["max-redirects"],
+        max_response_bytes=asked["max-response-bytes"],
+        response_form=_form(asked["response-form"]),
+    )
+
+
 _BOUND: dict[str, Callable[[Any], object]] = {
     "child": _child,
     "mode": _mode,
     "start": _start,
     "due": _due,
     "filter": _filter,
+    "request": _request,
 }
 """Arguments that are more than texts and numbers, by their names."""
