@@ -10,15 +10,19 @@ from wasmtime import Engine
 from wasmtime.component import Component
 
 import theater
+from tests.capabilities.acting import answered
 from tests.capabilities.neighbours import CHILD, GRANDCHILD, LEDGER, Neighbours, child_facts, event, step
 from tests.capabilities.test_child_order import BARE, FULL, varied
+from theater.capabilities.filesystem_grant import Directory, FilesystemGrant
 from theater.capabilities.registry import built_in
 from theater.capabilities.wasi_cli import get_stdin, output
 from theater.capabilities.wasi_clocks import subscribe_duration
+from theater.capabilities.wasi_file import Entries, OpenFile
 from theater.capabilities.wasi_io import check_write
 from theater.capabilities.wasi_world import EMPTY_WORLD
 from theater.engine.introspect import Introspector
 from theater.engine.settings import make_config
+from theater.model.act import Look
 from theater.model.actor_system import ChannelFacts, PendingRequest, TimerFacts
 from theater.model.capability import Denied, Grant, HostClass, HostFunction, Noted, Wait
 from theater.model.crash import StepExit
@@ -122,7 +126,10 @@ def test_every_import_of_a_python_component_is_answered(imports: tuple[ImportedF
     assert [wanted for wanted in imports if registry.refusal(wanted.interface, wanted.name, granted=granted)] == []
 
 
-def test_every_answer_has_the_shape_that_its_type_says(imports: tuple[ImportedFunction, ...]) -> None:
+def test_every_answer_has_the_shape_that_its_type_says(
+    imports: tuple[ImportedFunction, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     registry = built_in()
     looked_at = 0
 
@@ -130,6 +137,7 @@ def test_every_answer_has_the_shape_that_its_type_says(imports: tuple[ImportedFu
         if not registry.missing(wanted.interface, wanted.name):
             capability, function = registry.table[strip_version(wanted.interface), wanted.name]
             ctx = step(neighbours(), environment=(("LANG", "de_AT"),), arguments=("-v",))
+            (tmp_path / "1").write_text("a file, whose name every path is")
             number = resource_for(ctx, wanted.name)
             arguments = [sample(of, number) for _, of in wanted.type.params]
             answer = final(ctx, function, capability.parse({}), arguments)
@@ -142,7 +150,8 @@ def test_every_answer_has_the_shape_that_its_type_says(imports: tuple[ImportedFu
                 of = wanted.type.result
                 written = encoder(of)(answer, {})
                 if has_resource(of):
-                    assert function.host_class not in (HostClass.READ, HostClass.BUFFERED), wanted
+                    assert function.looks or function.host_class not in (HostClass.READ, HostClass.BUFFERED), wanted
+                    decoder(of, naming=True)(written)
                 else:
                     assert decoder(of)(written) == answer, wanted
 
@@ -178,6 +187,8 @@ def final(ctx: FakeStepContext, function: HostFunction, grant: Grant, arguments:
         answer = denied or function.run(ctx, grant, *arguments)
     except StepExit:
         return "exit"
+    if isinstance(answer, Look) or (isinstance(answer, Wait) and answer.act is not None):
+        return answered(answer)
     if isinstance(answer, Wait):
         ctx.now_us = answer.until_us
         return answer.answer()
@@ -214,6 +225,11 @@ def resource_for(ctx: FakeStepContext, name: str) -> int:
         stream = output("stdout")(ctx, EMPTY_WORLD)
         check_write(ctx, EMPTY_WORLD, stream)
         return stream
+    if name.startswith("[method]descriptor"):
+        directory = Directory("out", str(Path.cwd()), can_write=True)
+        return ctx.resources.add(OpenFile(FilesystemGrant(), directory, (), "directory", frozenset({"read"})))
+    if name.startswith("[method]directory-entry-stream"):
+        return ctx.resources.add(Entries([("1", "regular-file")]))
     return get_stdin(ctx, EMPTY_WORLD)
 
 
