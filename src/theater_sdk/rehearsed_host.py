@@ -8,6 +8,7 @@ from typing import Any
 
 from theater_sdk.failure import CallFailed
 from theater_sdk.host import Level
+from theater_sdk.rehearsed_spaces import RehearsedSpaces
 from theater_sdk.text import decoded, encoded
 
 ID = "0" * 32
@@ -25,6 +26,7 @@ _NAMES = {
 _AT_ONCE = frozenset({"request", "open_channel", "spawn_and_wait", "sleep"})
 """What stands even if the step fails."""
 _READS = frozenset({"outstanding", "whereis", "channels", "children", "child_state", "child_events", "timers"})
+_STORE_WRITES = frozenset({"put", "put-at-label", "set-label", "remove", "remove-label"})
 _JSON = frozenset({"body", "opening", "state", "params"})
 _NOBODY = {"seconds": 4_102_444_800, "nanoseconds": 0}  # 2100: a time that no test reaches
 _DIGEST = "0" * 64
@@ -32,7 +34,7 @@ _DIGEST = "0" * 64
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of the actor: the function's name in the SDK, and its arguments."""
+    """One call of the actor: the function's name in the SDK, and its arguments. ``store.put`` is ``store_put``."""
 
     function: str
     args: Mapping[str, Any]
@@ -50,6 +52,7 @@ class RehearsedHost:
         self.calls: list[Call] = []
         self.answers = answers
         self.pending: dict[str, str | None] = {}
+        self.spaces = RehearsedSpaces()
         self.ends_with_step = False
         self.is_stopped = False
         self._name = name
@@ -77,6 +80,8 @@ class RehearsedHost:
         self.ends_with_step = True
 
     def call(self, interface: str, function: str, args: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of any WIT type
+        if interface == "store":
+            return self._call_store(function, args)
         if interface == "http-client":
             return self._call_http(args["request"])
         name = "cancel_timer" if (interface, function) == ("timing", "cancel") else _NAMES.get(function)
@@ -91,6 +96,7 @@ class RehearsedHost:
 
     def end_step(self, *, has_succeeded: bool) -> None:
         """Let what the step called stand, or discard what waited for its end."""
+        self.spaces.end_step(has_succeeded=has_succeeded)
         if has_succeeded:
             self.calls += self._buffered
             self._made |= self._made_in_step
@@ -109,6 +115,15 @@ class RehearsedHost:
         """An id that no other message, child, timer or channel of this rehearsal has."""
         self._ids += 1
         return f"{self._ids:032x}"
+
+    def _call_store(self, function: str, args: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of any WIT type
+        """What is scripted goes before what is there."""
+        call = Call(f"store_{function.replace('-', '_')}", _readable(args))
+        scripted = self._scripted(call)
+        answer = self.spaces.call(function, args) if scripted is None else scripted
+        if function in _STORE_WRITES:
+            self._buffered.append(call)
+        return answer
 
     def _call_http(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """A request is answered as the test says: a text, other JSON, or status and one of these."""

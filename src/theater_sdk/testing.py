@@ -14,9 +14,10 @@ from theater_sdk import step as steps
 from theater_sdk.actor import NO_REPLY, Actor
 from theater_sdk.host import Level
 from theater_sdk.rehearsed_host import ID, Call, RehearsedHost
+from theater_sdk.rehearsed_spaces import RehearsedSpaces
 from theater_sdk.text import decoded, encoded
 
-__all__ = ["ID", "Call", "Rehearsal"]
+__all__ = ["ID", "Call", "Rehearsal", "RehearsedSpaces"]
 
 T = TypeVar("T")
 
@@ -86,6 +87,11 @@ class Rehearsal:
     def replies(self) -> dict[str, Any]:
         """What the actor answered to requests that it had left open, by the request's id."""
         return {call["id"]: call["body"] for call in self.calls_of("reply")}
+
+    @property
+    def spaces(self) -> RehearsedSpaces:
+        """What is in the spaces for blobs; it can be put there."""
+        return self._host.spaces
 
     @property
     def is_stopped(self) -> bool:

@@ -15,12 +15,14 @@ from theater.model.actor_system import (
     PendingRequest,
     Problem,
     Relation,
+    SpaceView,
     TimerFacts,
 )
 from theater.model.capability import Denied, Grant, HostFunction, Noted, Wait
 from theater.model.effects import ChildOrder
 from theater.model.event import NO_HASH, Event, Header, Kind
 from theater.model.ids import ActorId, Digest
+from theater.runtime.own_spaces import OwnSpaces
 from theater.testing.step_context import ACTOR, COMPONENT, FakeStepContext
 
 PARENT = ActorId("1" * 32)
@@ -72,10 +74,15 @@ class Neighbours:
     events: list[Event] = field(default_factory=list)
     asked: list[tuple[object, ...]] = field(default_factory=list)
     own_service: Service | None = None
+    spaces: OwnSpaces | None = None
 
     def service(self, capability: str) -> Service:
         assert self.own_service is not None, f"{capability} needs no service here"
         return self.own_service
+
+    def space(self, name: str) -> SpaceView:
+        assert self.spaces is not None, "this step has no spaces"
+        return self.spaces.space(name)
 
     def acquaintance(self, actor: str) -> Acquaintance | None:
         return next((known for known in self.everybody if known.id == actor), None)

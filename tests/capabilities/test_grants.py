@@ -16,6 +16,8 @@ from theater.capabilities.messaging_grant import MessagingGrant
 from theater.capabilities.random import CALL_MAX_BYTES, RandomGrant
 from theater.capabilities.registry import built_in
 from theater.capabilities.runtime import LOG_MAX_BYTES, LOG_MIN_BYTES, RuntimeGrant
+from theater.capabilities.store_grant import BLOB_MAX_BYTES, StoreGrant
+from theater.capabilities.store_grant import QUOTA_MAX_BYTES as STORE_QUOTA_MAX_BYTES
 from theater.capabilities.supervisor_grant import SupervisorGrant
 from theater.capabilities.timing import REPEAT_MIN_MS, SCHEDULE_MAX_MS, SLEEP_MAX_MS, TimingGrant
 from theater.capabilities.wasi_world import EMPTY_WORLD
@@ -28,6 +30,7 @@ PATTERNS = st.from_regex(r"[AB]{1,3}\*?|\*", fullmatch=True) | st.text(
     st.characters(exclude_characters="=\0*", exclude_categories=["Cs"]), min_size=1, max_size=9
 )
 WORDS = st.sampled_from(["parent", "children", "siblings", "descendants", "any", "name:a", "name:b"])
+SPACES = st.sampled_from(["self", "tree", "a", "b"])
 FOLDERS = st.from_regex(r"(?:/[ab]{1,2}){1,3}|/", fullmatch=True)
 
 METHODS = st.sampled_from(["GET", "POST", "*"])
@@ -65,6 +68,13 @@ GRANTS: dict[str, st.SearchStrategy[Grant]] = WASI | {
     "messaging": st.lists(WORDS, max_size=4).map(lambda to: MessagingGrant(tuple(to))),
     "random": st.integers(0, CALL_MAX_BYTES).map(RandomGrant),
     "runtime": st.integers(LOG_MIN_BYTES, LOG_MAX_BYTES).map(RuntimeGrant),
+    "store": st.builds(
+        StoreGrant,
+        st.lists(SPACES, max_size=3).map(tuple),
+        st.lists(SPACES, max_size=3).map(tuple),
+        st.integers(0, STORE_QUOTA_MAX_BYTES),
+        st.integers(0, BLOB_MAX_BYTES),
+    ),
     "supervisor": st.lists(FOLDERS, max_size=4).map(lambda paths: SupervisorGrant(tuple(paths))),
     "timing": st.builds(
         TimingGrant,

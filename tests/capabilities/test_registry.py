@@ -33,6 +33,7 @@ def test_every_capability_of_the_package_is_found_by_being_there() -> None:
         "messaging",
         "random",
         "runtime",
+        "store",
         "supervisor",
         "timing",
         "wasi-cli",
@@ -131,9 +132,9 @@ def test_every_release_of_wasi_0_2_is_answered_without_a_grant(version: int) -> 
             "theater:actor/messaging was not granted: add [capabilities.messaging] to the manifest",
         ),
         (
-            "theater:actor/store@0.1.0",
+            "theater:actor/process@0.1.0",
             "get",
-            ("this component imports theater:actor/store: the store for blobs and labels is not part of this version"),
+            ("this component imports theater:actor/process: starting programs is not part of this version"),
         ),
         (
             "theater:actor/timming@0.1.0",

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from tests.guests.abi import cases
-from tests.guests.puppet_component import CAPABILITIES, imported_functions, puppet_wat
+from tests.guests.puppet_component import CAPABILITIES, MORE_CAPABILITIES, imported_functions, puppet_wat
 from theater.model import wit
 
 __all__ = ["CAPABILITIES", "puppet_wat"]  # from elsewhere, but had from here
@@ -34,7 +34,7 @@ Shutdown = int | Literal["infinity", "brutal"]
 Restart = Literal["permanent", "transient", "temporary"]
 Start = Literal["last-state", "init"]
 
-FUNCTIONS = imported_functions([*CAPABILITIES, "exit"])
+FUNCTIONS = imported_functions([*CAPABILITIES, *MORE_CAPABILITIES, "exit"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,9 @@ from tests.guests.wit_text import read_interface
 from theater.model import wit
 
 CAPABILITIES = ("messaging", "supervisor", "timing", "runtime")
+"""What a puppet imports unless it is told otherwise."""
+MORE_CAPABILITIES = ("store",)
+"""What it can be told to import."""
 PAGES = 2
 
 Handler = Literal["channels", "supervisor", "events"]
@@ -66,10 +69,10 @@ def puppet_wat(
 def imported_functions(imports: Collection[str]) -> dict[str, wit.Function]:
     """Functions by ``interface.name``, as programs call them."""
     found: dict[str, wit.Function] = {}
-    for interface in CAPABILITIES:
+    for interface in (*CAPABILITIES, *MORE_CAPABILITIES):
         functions = {f"{interface}.{name}": type_ for name, type_ in read_interface(interface).functions.items()}
         found |= {name: type_ for name, type_ in functions.items() if interface in imports or name in imports}
-    unknown = set(imports) - found.keys() - set(CAPABILITIES) - {"exit"}
+    unknown = set(imports) - found.keys() - {*CAPABILITIES, *MORE_CAPABILITIES, "exit"}
     assert not unknown, f"nothing to import: {', '.join(sorted(unknown))}"
     return found | ({_EXIT: _EXIT_TYPE} if "exit" in imports else {})
 

@@ -204,8 +204,8 @@ def test_a_pattern_that_cannot_be_is_refused(allowed: str) -> None:
 
 
 def test_grants_say_where_they_were_read() -> None:
-    with pytest.raises(InvalidManifest, match=r"\[ceiling.store\]"):
-        parse_grants(REGISTRY, {"store": {}}, where="ceiling")
+    with pytest.raises(InvalidManifest, match=r"\[ceiling.http-server\]"):
+        parse_grants(REGISTRY, {"http-server": {}}, where="ceiling")
 
 
 # -- deciding again --------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ _BACK = {
         ALTER TABLE records DROP COLUMN restarts;
     """,
     2: "DROP TABLE entries;",
+    4: "DROP TABLE labels; DROP TABLE blobs;",
 }
 
 

@@ -18,10 +18,12 @@ import pytest
 from tests.store.older import make_older
 from tests.store.opened_store import die, in_child, opened
 from theater.errors import Damaged, DiskFull, StoreError
+from theater.model.blob_space import BlobSpace
 from theater.model.event import EMPTY, Event
 from theater.model.ports import Append, Appended, Durability
 from theater.store import DataDir, SqliteEventStore, wiping
 from theater.store.faults import WIPE_POINTS, FaultPoint
+from theater.testing.blob_suite import labelling, putting, writing
 from theater.testing.chains import ChainMaker, chain_of
 from theater.testing.removal_suite import erased, removal, withheld
 from theater.testing.store_calls import append, append_chain, append_together, only, put, record_of
@@ -45,6 +47,8 @@ def removed(store: SqliteEventStore, maker: ChainMaker) -> None:
     append_chain(store, maker, batch=3)
     append(store, maker.actor, maker.head, record=record_of(maker.actor, SECRET.decode()))
     append_together(store, only(maker, put(maker, SECRET.decode(), SECRET)))
+    own, word = BlobSpace("self", maker.actor), SECRET.decode()
+    append_together(store, writing(maker, own, putting(word), labelling(word, word), putting(word * 3000)))
     assert append_together(store, removal(maker))[0].__class__ is Appended
 
 
@@ -91,7 +95,10 @@ def test_nothing_is_left_behind_where_rows_were_moved_between_pages(tmp_path: Pa
             events = maker.add_all([("lifecycle", "x", b'"%b"' % (secret * size)) for size in times])
             name = secret.decode() + "x" * random.randint(0, 200)
             held = put(maker, secret.decode() + str(random.randrange(20)), secret * random.randint(1, 300))
-            append_together(store, Append(maker.actor, head, events, record_of(maker.actor, name), puts=(held,)))
+            word = secret.decode() * random.randint(1, 600)
+            blobs = writing(maker, BlobSpace("tree", maker.actor), putting(word), labelling(word[:200], word)).blobs
+            record = record_of(maker.actor, name)
+            append_together(store, Append(maker.actor, head, events, record, puts=(held,), blobs=blobs))
         kept = [number for number in range(8) if number % 2 != seed % 2]
         before = [(store.entries(makers[number].actor), store.record(makers[number].actor)) for number in kept]
         for maker in makers[seed % 2 :: 2]:

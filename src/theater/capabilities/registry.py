@@ -25,7 +25,6 @@ AnyCapability = Capability[Grant]
 
 LATER: Mapping[str, str] = MappingProxyType(
     {
-        "store": "the store for blobs and labels is",
         "process": "starting programs is",
         "http-server": "serving HTTP is",
     }

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 from theater.model.act import Service
 from theater.model.effects import ChildOrder
 from theater.model.event import Event
-from theater.model.ids import ActorId
+from theater.model.ids import ActorId, Digest
 
 Problem = tuple[str, object]
 """Why a call cannot be made now: a case of the interface's own ``variant error``, with its payload."""
@@ -70,8 +70,68 @@ class ChildFacts:
     restarts: int
 
 
+@dataclass(frozen=True, slots=True)
+class SpaceLimits:
+    """How much a space for blobs may hold, as far as whoever writes to it is concerned."""
+
+    quota_bytes: int
+    blobs: int
+    labels: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceUsage:
+    """How much it holds."""
+
+    used_bytes: int
+    blobs: int
+    labels: int
+
+
+class SpaceView(Protocol):
+    """A space for blobs, as one step sees it. Every method may raise ``StoreError``: the disk failed.
+
+    What is reserved is room: it is used when the step commits, or given back.
+    """
+
+    def size_of(self, blob: Digest) -> int | None:
+        """How large a blob is; None where there is none."""
+
+    def read(self, blob: Digest, *, offset: int, size_bytes: int) -> bytes | None:
+        """At most so many bytes of a blob from ``offset`` on; None where it is gone meanwhile."""
+
+    def blob_of(self, label: str) -> Digest | None:
+        """What a label names; None where there is none."""
+
+    def labels(self, prefix: str, *, after: str, limit: int) -> list[tuple[str, Digest]]:
+        """Labels with what they name, by the bytes of their names."""
+
+    def blobs(self, *, after: str, limit: int) -> list[tuple[Digest, int]]:
+        """Blobs with their sizes, by digest."""
+
+    def usage(self) -> SpaceUsage:
+        """How much there is."""
+
+    def may_put(self, blob: Digest, size_bytes: int, label: str | None, most: SpaceLimits) -> Problem | None:
+        """Take room for a blob, and for a label that is to name it. Problems: quota, too-many, other."""
+
+    def may_label(self, label: str, blob: Digest, most: SpaceLimits) -> Problem | None:
+        """Take room for a label. Problems: not-found, too-many, quota (the blob is about to be replaced by others)."""
+
+    def may_remove(self, blob: Digest) -> Problem | None:
+        """Count on a blob's removal. Problems: not-found, labelled."""
+
+    def may_remove_label(self, label: str) -> Problem | None:
+        """Count on a label's removal. Problems: unknown-label."""
+
+
 class ActorSystem(Protocol):
     """See above. Sizes are bytes of UTF-8; a ``Problem`` means that nothing happened."""
+
+    # -- store
+
+    def space(self, name: str) -> SpaceView:
+        """The space for blobs that this actor means by ``self``, ``tree`` or another name."""
 
     # -- messaging
 

@@ -133,6 +133,36 @@ class CloseChannel(msgspec.Struct, frozen=True):
     channel: str
 
 
+class PutBlob(msgspec.Struct, frozen=True):
+    """A blob is kept. ``space`` is the guest's word for where: ``self``, ``tree`` or a name."""
+
+    space: str
+    blob: Digest
+    content: bytes
+
+
+class RemoveBlob(msgspec.Struct, frozen=True):
+    """A blob is kept no longer."""
+
+    space: str
+    blob: Digest
+
+
+class SetLabel(msgspec.Struct, frozen=True):
+    """A label names this blob."""
+
+    space: str
+    label: str
+    blob: Digest
+
+
+class RemoveLabel(msgspec.Struct, frozen=True):
+    """A label is no more."""
+
+    space: str
+    label: str
+
+
 Effect = (
     Send
     | Reply
@@ -148,6 +178,10 @@ Effect = (
     | CancelTimer
     | SendOnChannel
     | CloseChannel
+    | PutBlob
+    | RemoveBlob
+    | SetLabel
+    | RemoveLabel
 )
 
 

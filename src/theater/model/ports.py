@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from theater.errors import StoreError
+from theater.model.blob_space import BlobSpace, BlobWrites, LearnIndex
 from theater.model.event import Event, Head
 from theater.model.ids import ActorId, Digest
 
@@ -119,7 +120,10 @@ class Append(msgspec.Struct, frozen=True):
     """Whether the actor is removed: its row and all that it holds go in this transaction, and ``wipe`` erases the
     payloads of all its events but those of this batch. Their headers stay, and so does the node-wide index. From then
     on nothing is appended to its chain (``HeadConflict``), and what others put for it is passed over: it was on its
-    way, and whoever sent it finds nobody."""
+    way, and whoever sent it finds nobody. The spaces for blobs that end with it go in this transaction, too."""
+    blobs: tuple[BlobWrites, ...] = ()
+    """What steps change in spaces for blobs, by the rules of ``theater.model.blob_space``; for a space whose owner was
+    removed they are passed over."""
 
 
 class Appended(msgspec.Struct, frozen=True):
@@ -231,6 +235,16 @@ class EventStore(Protocol):
 
     def size_entries(self, space: Space) -> dict[ActorId, int]:
         """How many entries of a space each actor holds, where it holds any."""
+
+    def read_space(self, space: BlobSpace, learn: LearnIndex) -> None:
+        """Have ``learn`` hear, on this thread, what is in a space for blobs, while nobody writes.
+
+        All that is in it then, observers have been told of, and nothing else. Not to be called from what ``append``
+        calls back.
+        """
+
+    def blob(self, space: BlobSpace, blob: Digest, *, offset: int, size_bytes: int) -> bytes | None:
+        """At most so many bytes of a guest's blob, from ``offset`` on; None where there is no such blob."""
 
     def size_events(self) -> int:
         """How many events the node-wide index covers."""

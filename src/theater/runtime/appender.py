@@ -306,6 +306,7 @@ class Appender:
                 drops=(*brought.drops.values(), *brought.twice),
                 births=tuple(brought.births),
                 requires=tuple(brought.requires.values()),
+                blobs=tuple(brought.blobs),
             )
         self._pending = []
         self._waiting = []

@@ -1,6 +1,7 @@
 """What a commit brings along beside the events of its own chain: for the same transaction, and for right after it.
 
-``puts``, ``drops`` and ``births`` are written in the same transaction, and only where ``requires`` are in the store.
+``puts``, ``drops``, ``births`` and ``blobs`` are written in the same transaction, and only where ``requires`` are in
+the store.
 ``after`` is done in memory as soon as the transaction has its place in the order of all transactions: what others do on
 it is then written behind it, so that nobody's step can become durable without what it rests on.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from theater.errors import StoreError
+from theater.model.blob_space import BlobWrites
 from theater.model.event import Event
 from theater.model.ids import ActorId
 from theater.model.ports import Append, Entry, EntryKey, Space
@@ -18,7 +20,7 @@ from theater.model.ports import Append, Entry, EntryKey, Space
 class Consequences:
     """Collects them. Used under the appender's lock; ``after`` is called when no lock is held."""
 
-    __slots__ = ("after", "births", "drops", "puts", "requires", "twice", "undone")
+    __slots__ = ("after", "births", "blobs", "drops", "puts", "requires", "twice", "undone")
 
     def __init__(self) -> None:
         self.puts: dict[tuple[ActorId, Space, str], Entry] = {}
@@ -27,6 +29,7 @@ class Consequences:
         """What was dropped before by this very commit, and needed again."""
         self.requires: dict[tuple[ActorId, Space, str], EntryKey] = {}
         self.births: list[Append] = []
+        self.blobs: list[BlobWrites] = []
         self.after: list[Callable[[], None]] = []
         self.undone: list[Callable[[StoreError], None]] = []
         """Called where the transaction was not written: what was done in memory already has to be taken back."""
@@ -57,7 +60,7 @@ class Consequences:
 
     def is_empty(self) -> bool:
         """Whether there is nothing to be written."""
-        return not (self.puts or self.drops or self.births or self.requires)
+        return not (self.puts or self.drops or self.births or self.requires or self.blobs)
 
 
 Bring = Callable[[list[Event], Consequences], None]

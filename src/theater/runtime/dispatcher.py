@@ -34,6 +34,7 @@ from theater.runtime.orders import Heard
 from theater.runtime.performer import Sampler
 from theater.runtime.permissions import Permissions
 from theater.runtime.recovery import Recovery
+from theater.runtime.spaces import Spaces
 from theater.runtime.subscriptions import Subscriptions
 from theater.runtime.surroundings import Birth, Surroundings
 from theater.runtime.thrift import Thrift
@@ -85,6 +86,7 @@ class Dispatcher:
             subscriptions=Subscriptions(node, directory, self),
             joiners=Joiners(),
             thrift=Thrift(node),
+            spaces=Spaces(node.store, directory),
         )
         self._lock = threading.Lock()
         self._in_memory: dict[ActorId, Actor] = {}

@@ -24,12 +24,14 @@ from theater.model.ids import ActorId, is_actor_id
 from theater.model.ports import LIVING
 from theater.runtime.being import Being
 from theater.runtime.channels import Offer
+from theater.runtime.consequences import Consequences
 from theater.runtime.context import Context
 from theater.runtime.deeds import Deeds
 from theater.runtime.directory import Bounds, Card
 from theater.runtime.exports import CHANNEL_OPENED
 from theater.runtime.letter import Deferred, Letter, decode_deferred
 from theater.runtime.offspring import Offspring
+from theater.runtime.own_spaces import OwnSpace, OwnSpaces, blob_effects
 from theater.runtime.own_timers import OwnTimers
 
 
@@ -47,6 +49,7 @@ class Neighbours:
         "_offered",
         "_offspring",
         "_places",
+        "_spaces",
         "_surroundings",
         "_timers",
         "context",
@@ -64,6 +67,7 @@ class Neighbours:
         self._offspring: Offspring | None = None
         self._deeds: Deeds | None = None
         self._timers: OwnTimers | None = None
+        self._spaces: OwnSpaces | None = None
         self._crowded: dict[ActorId, tuple[int, int]] = {}
         """Who has too many requests to answer: as long as it is that number, until that time."""
         self.context: Context | None = None
@@ -80,6 +84,12 @@ class Neighbours:
         services = self._surroundings.node.services
         assert services is not None, "a node that runs steps has services"
         return services.of(capability)
+
+    # -- store
+
+    def space(self, name: str) -> OwnSpace:
+        """A space for blobs."""
+        return self._own_spaces().space(name)
 
     # -- messaging
 
@@ -273,8 +283,16 @@ class Neighbours:
         if self._offered == channel:
             self._offered = None
 
+    def settle_spaces(self, effects: Sequence[Effect], brought: Consequences) -> None:
+        """What the step has changed in spaces for blobs comes with its commit."""
+        changes = blob_effects(effects)
+        if changes:
+            self._own_spaces().settle(changes, brought)
+
     def give_back(self) -> None:
         """The step is over: what was reserved and not used is free again."""
+        if self._spaces is not None:
+            self._spaces.give_back()
         self._ask_nobody()
         if self._offered is not None:
             self._surroundings.channels.withdraw(self._offered)
@@ -357,6 +375,11 @@ class Neighbours:
         if self._timers is None:
             self._timers = OwnTimers(self._surroundings.timers, self._actor, self._done())
         return self._timers
+
+    def _own_spaces(self) -> OwnSpaces:
+        if self._spaces is None:
+            self._spaces = OwnSpaces(self._surroundings.spaces, self._actor, self._effects())
+        return self._spaces
 
     def _done(self) -> Deeds:
         """What the step has asked for so far."""

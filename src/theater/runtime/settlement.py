@@ -11,16 +11,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Never
 
 from theater.errors import Refused, StoreError, TheaterError
+from theater.model.blob_space import BlobEffect
 from theater.model.effects import (
     Cancel,
     CancelTimer,
     CloseChannel,
     Effect,
+    PutBlob,
+    RemoveBlob,
     RemoveChild,
+    RemoveLabel,
     RestartChild,
     Schedule,
     Send,
     SendOnChannel,
+    SetLabel,
     Shutdown,
     Spawn,
     StopChild,
@@ -123,6 +128,7 @@ def settle(settling: Settling, effects: Sequence[Effect], answer: Reply) -> None
     letter = settling.letter
     is_answered = False
     accept(settling, effects)
+    settling.neighbours.settle_spaces(effects, settling.brought)
     for effect in effects:
         is_answered = is_answered or (isinstance(effect, ReplyEffect | Cancel) and effect.id == letter.id)
         _SETTLE[type(effect)](settling, effect)  # type: ignore[arg-type]  # the table pairs each type with its function
@@ -265,6 +271,11 @@ def _shutdown(settling: Settling, effect: Shutdown) -> None:
     del settling, effect
 
 
+def _change_space(settling: Settling, effect: BlobEffect) -> None:
+    """Those of a step are settled together, before all others."""
+    del settling, effect
+
+
 _SETTLE: Mapping[type, Callable[[Settling, Never], None]] = {
     Spawn: spawn,
     StopChild: stop_child,
@@ -280,4 +291,8 @@ _SETTLE: Mapping[type, Callable[[Settling, Never], None]] = {
     Unsubscribe: unsubscribe,
     SendOnChannel: send_on_channel,
     CloseChannel: close_channel,
+    PutBlob: _change_space,
+    RemoveBlob: _change_space,
+    SetLabel: _change_space,
+    RemoveLabel: _change_space,
 }

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from theater.runtime.holdings import Awaited
     from theater.runtime.performer import Sampler
     from theater.runtime.permissions import Permissions
+    from theater.runtime.spaces import Spaces
     from theater.runtime.subscriptions import Subscriptions
     from theater.runtime.thrift import Thrift
     from theater.runtime.timers import Timers
@@ -103,6 +104,7 @@ class Surroundings:
     subscriptions: Subscriptions
     joiners: Joiners
     thrift: Thrift
+    spaces: Spaces
 
     @property
     def is_quiet(self) -> bool:

@@ -102,6 +102,24 @@ class Committer:
             if self._queue:  # who put it found the turn taken, and left
                 self._wake.put(True)
 
+    def between(self, action: Callable[[], _T]) -> _T:
+        """Run ``action`` on this thread while nobody writes, and everybody has heard of what was written.
+
+        Unlike ``take_turn`` it writes nothing itself, so that nobody is called back on this thread. Never from a
+        callback, and not again and again.
+
+        Raises:
+            StoreError: it is closed. And what ``action`` raises.
+        """
+        try:
+            with self._turn:
+                if self._is_closed:
+                    raise StoreError("the store is closed")
+                return action()
+        finally:
+            if self._queue:  # who put it found the turn taken, and left
+                self._wake.put(True)
+
     def close(self) -> None:
         """Write what was put, call everybody back, and join the thread."""
         with self._lock:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from theater.errors import StoreError
+from theater.model.blob_space import BlobChange, BlobIndex, BlobSpace, LearnIndex, spaces_of
+from theater.model.effects import PutBlob, RemoveBlob, RemoveLabel, SetLabel
 from theater.model.event import EMPTY, Event, Head
 from theater.model.ids import ID_PREFIX_MIN, ActorId, Digest
 from theater.model.ports import (
@@ -47,6 +49,8 @@ class MemoryEventStore:
         self._attempts: dict[ActorId, int] = {}
         self._removed: dict[ActorId, int] = {}  # the seq of the first event that keeps its payload
         self._entries: dict[ActorId, _Shelves] = {}
+        self._blobs: dict[tuple[BlobSpace, Digest], bytes] = {}
+        self._labels: dict[tuple[BlobSpace, str], Digest] = {}
         self._next_position = 0
         self._undo = Undo()
         self._committer = Committer(self._commit)
@@ -123,6 +127,20 @@ class MemoryEventStore:
         with self._lock:
             return {actor: size for actor in self._chains if (size := self._size(actor, space))}
 
+    def read_space(self, space: BlobSpace, learn: LearnIndex) -> None:
+        def read() -> None:
+            with self._lock:
+                blobs = {digest: len(data) for (where, digest), data in self._blobs.items() if where == space}
+                labels = {name: digest for (where, name), digest in self._labels.items() if where == space}
+            learn(BlobIndex(blobs, labels))
+
+        self._committer.between(read)
+
+    def blob(self, space: BlobSpace, blob: Digest, *, offset: int, size_bytes: int) -> bytes | None:
+        with self._lock:
+            found = self._blobs.get((space, blob))
+        return None if found is None else found[offset : offset + size_bytes]
+
     def size_events(self) -> int:
         with self._lock:
             return len(self._all)
@@ -173,6 +191,10 @@ class MemoryEventStore:
         refusal = refusal or self._change_entries(batch)
         for birth in batch.births:
             refusal = refusal or self._change_entries(birth)
+        if refusal is None:
+            for writes in batch.blobs:
+                for change in writes.changes:
+                    self._change_blob(change)
         return refusal
 
     def _extend_chain(self, part: Append) -> StoreError | None:
@@ -199,6 +221,11 @@ class MemoryEventStore:
         if part.erases:
             self._undo.put(self._removed, actor, head.seq + 1)
             self._undo.pop_if_there(self._records, actor)
+            for space in spaces_of(actor):
+                for blob in [place for place in self._blobs if place[0] == space]:
+                    self._undo.pop(self._blobs, blob)
+                for label in [place for place in self._labels if place[0] == space]:
+                    self._undo.pop(self._labels, label)
             self._undo.put(self._attempts, actor, 0)
         return None
 
@@ -227,6 +254,24 @@ class MemoryEventStore:
         if part.erases:
             self._undo.pop_if_there(self._entries, part.actor)
         return None
+
+    def _change_blob(self, change: BlobChange) -> None:
+        space, effect = change
+        if space.owner in self._removed:
+            return
+        match effect:
+            case PutBlob():
+                if (space, effect.blob) not in self._blobs:
+                    self._undo.put(self._blobs, (space, effect.blob), effect.content)
+            case RemoveBlob():
+                labels = self._labels.items()
+                if not any(where == space and digest == effect.blob for (where, _), digest in labels):
+                    self._undo.pop_if_there(self._blobs, (space, effect.blob))
+            case SetLabel():
+                if (space, effect.blob) in self._blobs:
+                    self._undo.put(self._labels, (space, effect.label), effect.blob)
+            case RemoveLabel():
+                self._undo.pop_if_there(self._labels, (space, effect.label))
 
     def _wipe(self) -> int:
         size_bytes = 0

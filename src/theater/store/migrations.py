@@ -70,7 +70,29 @@ ALTER TABLE segments ADD COLUMN chain_bytes INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX chains_to_wipe ON chains (ref) WHERE erasure = 1;
 """
 
-MIGRATIONS: tuple[str, ...] = (_TABLES, _ENTRIES, _REMOVAL)
+# What guests keep. `space` is the key of a `BlobSpace`; `content` stands last, so that who wants a size reads no more.
+# Names compare by their bytes, as the guests' interface has it.
+_BLOBS = """
+CREATE TABLE blobs (
+    position INTEGER PRIMARY KEY,
+    space TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    content BLOB NOT NULL,
+    UNIQUE (space, digest)
+) STRICT;
+
+CREATE TABLE labels (
+    space TEXT NOT NULL,
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (space, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX labels_by_digest ON labels (space, digest);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_TABLES, _ENTRIES, _REMOVAL, _BLOBS)
 """Number ``n`` (from 1) takes a store of version ``n - 1`` to version ``n``."""
 
 

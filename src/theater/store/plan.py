@@ -10,6 +10,7 @@ from theater.errors import HeadConflict, StoreError
 from theater.model.event import EMPTY, Event, Head
 from theater.model.ids import ActorId
 from theater.model.ports import LIVING, ActorRecord, Append, Appended
+from theater.store.blob_table import statement_of, statements_ending
 from theater.store.chain_table import Chain, ChainTable
 from theater.store.entries import EntryPlan, EntryTable
 from theater.store.frames import encode_frames
@@ -82,6 +83,8 @@ class Plan:
             refusal = self._change_entries(batch)
         for birth in batch.births:
             refusal = refusal or self._change_entries(birth)
+        if refusal is None and batch.blobs:
+            self._change_blobs(batch)
         return refusal
 
     def _extend_chain(self, part: Append) -> StoreError | None:
@@ -110,6 +113,7 @@ class Plan:
             self.statements.append((_SET_ATTEMPT, (part.attempt, ref)))
         if part.erases:
             self.statements += ((_DELETE_RECORD, (ref,)), (_MARK_REMOVED, (head.seq + 1, ref)))
+            self.statements += statements_ending(actor)
             self._undo.put(self._named, actor, None)
         if events:
             last, count = events[-1], len(self.payloads)
@@ -160,6 +164,14 @@ class Plan:
             assert chain is not None
             entries.drop_all(chain.ref)
         return None
+
+    def _change_blobs(self, batch: Append) -> None:
+        for writes in batch.blobs:
+            for change in writes.changes:
+                owner = change.space.owner
+                chain = None if owner is None else self._chain(owner)
+                if chain is None or not chain.is_removed:
+                    self.statements.append(statement_of(change))
 
     def _chain(self, actor: ActorId) -> Chain | None:
         return self.chains.get(actor) or self._table.chain(actor)

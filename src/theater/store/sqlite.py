@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
 from theater.errors import Damaged
+from theater.model.blob_space import BlobSpace, LearnIndex
 from theater.model.event import Event, Head
-from theater.model.ids import ActorId
+from theater.model.ids import ActorId, Digest
 from theater.model.ports import ActorRecord, Append, AppendDone, Durability, Entry, NodeFacts, Observer, Space, Swept
 from theater.store.actor_index import ActorIndex
 from theater.store.batches import require_well_made
+from theater.store.blob_table import BlobReader
 from theater.store.committer import Committer
 from theater.store.connections import Readers, connect, in_full_sync, prepare_writer, translated
 from theater.store.data_dir import DataDir
@@ -49,6 +51,7 @@ class SqliteEventStore:
         self._readers = Readers(data_dir.database)
         self._actors = ActorIndex(self._readers)
         self._entries = EntryIndex(self._readers)
+        self._blobs = BlobReader(self._readers)
         self._payloads = LargePayloads(data_dir.payloads)
         self._segments = Segments(self._readers, self._payloads)
         self._chains = ChainReader(self._readers, self._segments)
@@ -148,6 +151,13 @@ class SqliteEventStore:
 
     def size_entries(self, space: Space) -> dict[ActorId, int]:
         return self._entries.size_entries(space)
+
+    def read_space(self, space: BlobSpace, learn: LearnIndex) -> None:
+        committer, _ = self._require_writer()
+        committer.between(lambda: learn(self._blobs.index(space)))
+
+    def blob(self, space: BlobSpace, blob: Digest, *, offset: int, size_bytes: int) -> bytes | None:
+        return self._blobs.part(space, blob, offset=offset, size_bytes=size_bytes)
 
     def size_events(self) -> int:
         return self._chains.size_events()

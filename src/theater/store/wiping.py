@@ -12,10 +12,10 @@ fail, and a row that names a file which is not there would be damage.
 are moved to other pages, and now and then a copy stays in the unused part of the page that they left. So the rows of
 chains keep their length, and zeros are written over what they said, where it stands: they are only ever added at the
 end of their table, and never moved. To make them shorter would give room back, and was tried: it left such copies. Rows
-of entries and actors do come and go. These two tables are emptied in the end, which overwrites their pages, and filled
-again, if they are small enough for that.
+of entries, actors, blobs and labels do come and go. These tables are emptied in the end, which overwrites their pages,
+and filled again, if they are small enough for that.
 
-What remains, and for how long: copies in the tables of entries and actors, where those are large. The room of what was
+What remains, and for how long: copies of small rows in those tables, where they are large. The room of what was
 erased, but for large payloads, is not given back. The log of SQLite (``events.db-wal``)
 holds old pages until it is cut off. That is tried here, at the end, and comes about unless somebody reads just then, or
 makes a backup; then the next wipe tries it again, and closing the store does it at the latest, unless another process
@@ -80,6 +80,18 @@ _SCRUBBED = (
         "SELECT * FROM entries ORDER BY position",
         "DELETE FROM entries",
         "INSERT INTO entries VALUES (?, ?, ?, ?, ?)",
+    ),
+    _Table(
+        "SELECT count(*), coalesce(sum(size), 0) FROM (SELECT size FROM blobs LIMIT ?)",
+        "SELECT * FROM blobs ORDER BY position",
+        "DELETE FROM blobs",
+        "INSERT INTO blobs VALUES (?, ?, ?, ?, ?)",
+    ),
+    _Table(
+        "SELECT count(*), 0 FROM (SELECT name FROM labels LIMIT ?)",
+        "SELECT * FROM labels",
+        "DELETE FROM labels",
+        "INSERT INTO labels VALUES (?, ?, ?)",
     ),
     _Table(
         "SELECT count(*), 0 FROM (SELECT ref FROM records LIMIT ?)",

@@ -19,6 +19,7 @@ from theater.errors import HeadConflict, StoreError
 from theater.model.event import EMPTY, Event, Head
 from theater.model.ids import Digest
 from theater.model.ports import Append, Appended, EventStore, Space
+from theater.testing.blob_suite import BLOB_CASES
 from theater.testing.chains import ChainMaker, chain_of
 from theater.testing.removal_suite import REMOVAL_CASES
 from theater.testing.store_calls import (
@@ -445,4 +446,5 @@ CASES: tuple[Case, ...] = (
     a_refused_birth_refuses_its_parent,
     holders_are_counted_oldest_first,
     *REMOVAL_CASES,
+    *BLOB_CASES,
 )

@@ -27,6 +27,10 @@ try:
 except ImportError:
     timing = None
 try:
+    from wit_world.imports import store
+except ImportError:
+    store = None
+try:
     from wit_world.imports import http_client
 except ImportError:
     http_client = None
@@ -39,6 +43,7 @@ _INTERFACES: dict[str, ModuleType | None] = {
     "messaging": messaging,
     "supervisor": supervisor,
     "timing": timing,
+    "store": store,
     "http-client": http_client,
 }
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
@@ -164,6 +169,8 @@ _BOUND: dict[str, Callable[[Any], object]] = {
     "start": _start,
     "due": _due,
     "filter": _filter,
+    "content": _content,
+    "form": _form,
     "request": _request,
 }
 """Arguments that are more than texts and numbers, by their names."""

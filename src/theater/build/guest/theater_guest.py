@@ -30,7 +30,7 @@ random.seed = lambda *_arguments, **_keywords: None
 APP = user_module.__file__.rpartition("/")[0]
 OWN_FILES = ("/theater_guest.py", "/theater_calls.py")
 OWN_FILES += tuple(
-    f"/theater_sdk/{name}.py" for name in ("host", "step", "text", "messaging", "supervisor", "timing", "http")
+    f"/theater_sdk/{name}.py" for name in ("host", "step", "text", "messaging", "supervisor", "timing", "store", "http")
 )
 OWN_FILES += ("/json/__init__.py", "/json/encoder.py")
 T = TypeVar("T")
