@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SCRIPTS = ("marshalling.py", "suspended_steps.py", "append.py", "steps.py")
+SCRIPTS = ("marshalling.py", "suspended_steps.py", "append.py", "steps.py", "http_load.py")
 
 
 def main() -> None:

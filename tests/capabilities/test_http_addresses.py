@@ -31,7 +31,7 @@ from tests.capabilities.web import (
     serving,
     waits,
 )
-from theater.capabilities.http_service import HttpService
+from theater.capabilities.http_wire.service import HttpService
 from theater.runtime.services import Interrupt
 
 

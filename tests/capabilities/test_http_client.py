@@ -27,7 +27,7 @@ from tests.capabilities.web import (
     waits,
 )
 from theater.capabilities.http_client_grant import HttpClientGrant, parse
-from theater.capabilities.http_service import HttpService
+from theater.capabilities.http_wire.service import HttpService
 from theater.errors import InvalidManifest
 from theater.runtime.services import Interrupt
 from theater.testing.step_context import FakeStepContext

@@ -20,7 +20,7 @@ from tests.capabilities.web import (
     request,
     serving,
 )
-from theater.capabilities.http_service import HttpService
+from theater.capabilities.http_wire.service import HttpService
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from typing import Any
 
 from theater.capabilities.http_client import send
 from theater.capabilities.http_client_grant import HttpClientGrant, parse
-from theater.capabilities.http_service import HttpService
+from theater.capabilities.http_wire.service import HttpService
 from theater.model.capability import Denied, Wait
 from theater.runtime.services import Interrupt
 from theater.testing.step_context import FakeStepContext

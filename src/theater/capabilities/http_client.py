@@ -13,15 +13,18 @@ redirects (``redirects``; 20 can be granted). It has at most 100 header fields, 
 from __future__ import annotations
 
 from concurrent.futures import CancelledError, Future
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from theater.capabilities.http_client_grant import NAME, HttpClientGrant, parse
-from theater.capabilities.http_exchange import exchange
 from theater.capabilities.http_order import Order, OutgoingRequest, read_order
-from theater.capabilities.http_service import HttpService
 from theater.capabilities.moment import LAST_US, US_PER_MS
 from theater.capabilities.registration import functions
 from theater.model.act import Act, Interruption, Place
 from theater.model.capability import Capability, Denied, HostClass, StepContext, Wait
+
+if TYPE_CHECKING:
+    from theater.capabilities.http_wire.service import HttpService
 
 _UNKNOWN = ("err", ("outcome-unknown", None))
 
@@ -37,7 +40,8 @@ def send(ctx: StepContext, grant: HttpClientGrant, request: OutgoingRequest) -> 
         return ("err", ("timeout" if ctx.now_us >= until_us else "wait-exhausted", None))
 
     def perform(service: HttpService, interruption: Interruption) -> object:
-        under_way = service.run(exchange(service, grant, order))
+        exchange = import_module("theater.capabilities.http_wire.exchange").exchange
+        under_way: Future[tuple[str, object]] = service.run(exchange(service, grant, order))
         interruption.when_wanted(lambda: break_off(under_way))
         try:
             return under_way.result()
@@ -53,8 +57,9 @@ def break_off(under_way: Future[tuple[str, object]]) -> None:
 
 
 def open_service(place: Place) -> HttpService:
-    """For all actors of a node."""
-    return HttpService(place.secret)
+    """For all actors of a node. The HTTP library is imported here: who only reads manifests does without it."""
+    service: HttpService = import_module("theater.capabilities.http_wire.service").HttpService(place.secret)
+    return service
 
 
 _INTERFACE = "theater:actor/http-client"

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
-import httpx
+import idna
 
 URL_MAX_CHARS = 8192
 """What servers take at most, as a rule."""
@@ -140,8 +140,8 @@ def host_name(text: str) -> str:
     name = text.removesuffix(".").lower()
     if not name.isascii():
         try:
-            name = httpx.URL(scheme="https", host=name, path="/").raw_host.decode("ascii")
-        except (httpx.InvalidURL, UnicodeError) as error:
+            name = idna.encode(name).decode("ascii")
+        except UnicodeError as error:
             raise ValueError("its host is no name that can be written in ASCII (IDNA)") from error
     labels = name.split(".")
     if _LOOKS_NUMERIC.match(labels[-1]):

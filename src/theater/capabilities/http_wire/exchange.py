@@ -18,8 +18,8 @@ from theater.capabilities.http_body import Body, TooLarge, Unreadable
 from theater.capabilities.http_client_grant import HttpClientGrant
 from theater.capabilities.http_order import SAFE_METHODS, Order
 from theater.capabilities.http_secrets import SecretUnavailable, SecretValues, secrets_in_value
-from theater.capabilities.http_service import ADDRESSES_MAX, CONNECT_TIMEOUT_S, HttpService
 from theater.capabilities.http_url import HttpUrl, parse_url
+from theater.capabilities.http_wire.service import ADDRESSES_MAX, CONNECT_TIMEOUT_S, HttpService
 from theater.model.actor_system import Problem
 
 REASON_MAX_CHARS = 300
