@@ -59,6 +59,10 @@ KEEP_ALIVE_S: Final = 60
 
 PURPOSE: Final = "theater server"
 
+SWITCH_INTERVAL_S: Final = 2e-3
+"""How long a thread may hold the interpreter while another wants it. Longer than what an embedded runtime takes: here
+the event loop always has work of its own, and handing it to and fro costs a sixth of the requests."""
+
 _OWN_FILES: Final = 500
 """Open files of the node itself: its database, its components, the pipes of compilers."""
 
@@ -123,6 +127,7 @@ async def serve(options: ServerOptions, environ: Mapping[str, str]) -> None:
             environ,
         )
         async with runtime:
+            sys.setswitchinterval(SWITCH_INTERVAL_S)
             closing.enter_context(_life_told(runtime, log))
             folder = DataDir(options.data_dir.absolute())
             with hold_server_lock(folder):
