@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 import pytest
 from hypothesis import settings
 
+from tests.runtime.stage import Workshop
+
 pytest_plugins = ["pytester"]
 
 # Time that threads get, all of them together, to end after the test that started them: a shutdown that was begun may
@@ -30,6 +32,12 @@ def _no_thread_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     if left:
         names = ", ".join(sorted(thread.name for thread in left))
         pytest.fail(f"threads left behind: {names}; who starts a thread joins it", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """Makes guests, each compiled once, for all tests that want any."""
+    return Workshop(tmp_path_factory.mktemp("workshop"))
 
 
 def _alive_after(wait_s: float, threads: Iterable[threading.Thread]) -> list[threading.Thread]:

@@ -6,7 +6,6 @@ import datetime as dt
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,25 +32,6 @@ from tests.capabilities.web import (
 )
 from theater.capabilities.http_wire.service import HttpService
 from theater.runtime.services import Interrupt
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    with serving() as made:
-        yield made
-
-
-@pytest.fixture
-def names() -> Names:
-    return Names(here_example=["127.0.0.1"], other_example=["127.0.0.1"])
-
-
-@pytest.fixture
-def service(names: Names) -> Iterator[HttpService]:
-    made = HttpService(VALUES.get, look_up=names)
-    yield made
-    made.close()
-
 
 # -- addresses -------------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -23,7 +23,6 @@ from tests.capabilities.web import (
     raw_deflate,
     refusal,
     request,
-    serving,
     waits,
 )
 from theater.capabilities.http_client_grant import HttpClientGrant, parse
@@ -31,25 +30,6 @@ from theater.capabilities.http_wire.service import HttpService
 from theater.errors import InvalidManifest
 from theater.runtime.services import Interrupt
 from theater.testing.step_context import FakeStepContext
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    with serving() as made:
-        yield made
-
-
-@pytest.fixture
-def names() -> Names:
-    return Names(here_example=["127.0.0.1"], other_example=["127.0.0.1"])
-
-
-@pytest.fixture
-def service(names: Names) -> Iterator[HttpService]:
-    made = HttpService(VALUES.get, look_up=names)
-    yield made
-    made.close()
-
 
 # -- what arrives ----------------------------------------------------------------------------------------------------
 

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.fake_client import FakeClient
 from tests.guests import wat
 from theater.cli.main import main
 from theater.engine import WasmtimeEngine
 from theater.model.ids import Digest
+from theater.runtime.server_files import ServerFile, hold_server_lock, write_server_file
+from theater.store import DataDir
 
 GUESTS = {
     "counter": wat.COUNTER,
@@ -123,3 +126,25 @@ def counter(theater: Theater) -> str:
     done = theater("run", "counter.wasm", "--request", '{"by":2}', "--request", '{"by":3}', "--json")
     assert done.code == 0
     return str(done.table["id"])
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
+    """The client of every command."""
+    fake = FakeClient()
+    monkeypatch.setattr("theater.cli.session.Session.client", lambda _self: fake)
+    monkeypatch.setattr("theater.cli.session.Session.has_server", lambda _self: True)
+    return fake
+
+
+@pytest.fixture
+def own(place: Path, client: FakeClient) -> Iterator[DataDir]:
+    """The data directory, while the client's server serves it."""
+    folder = DataDir(place / "data")
+    folder.hold("theater server")
+    try:
+        with hold_server_lock(folder):
+            write_server_file(folder, ServerFile(client.url, "t" * 43, 1, "0", "2026-01-01T00:00:00.000000Z"))
+            yield folder
+    finally:
+        folder.release()

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,34 +12,11 @@ from tests.cli.test_hostile import EVIL, looked_at
 from tests.guests import wat
 from theater.errors import Crashed, Denied, NameTaken, NotFound, NotStopped, Refused
 from theater.runtime.allowances import take_allowance
-from theater.runtime.server_files import ServerFile, hold_server_lock, write_server_file
 from theater.store import DataDir
 
 MANIFEST = 'name = "counter"\ncomponent = "counter.wasm"\nparams = { start = 3 }\n'
 ASKING = MANIFEST + '[capabilities.environment]\nallow = ["LANG"]\n'
 BEYOND = ["[capabilities.environment]", 'allow = ["LANG"]']
-
-
-@pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
-    """The client of every command."""
-    fake = FakeClient()
-    monkeypatch.setattr("theater.cli.session.Session.client", lambda _self: fake)
-    monkeypatch.setattr("theater.cli.session.Session.has_server", lambda _self: True)
-    return fake
-
-
-@pytest.fixture
-def own(place: Path, client: FakeClient) -> Iterator[DataDir]:
-    """The data directory, while the client's server serves it."""
-    folder = DataDir(place / "data")
-    folder.hold("theater server")
-    try:
-        with hold_server_lock(folder):
-            write_server_file(folder, ServerFile(client.url, "t" * 43, 1, "0", "2026-01-01T00:00:00.000000Z"))
-            yield folder
-    finally:
-        folder.release()
 
 
 def row_of(done: Result) -> dict[str, object]:

@@ -1,7 +1,6 @@
 """``theater fork``: on the store itself, as a server is asked, and through one."""
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,34 +13,11 @@ from tests.server.process import RunningServer
 from theater.errors import Crashed, Denied, NameTaken
 from theater.model.wire import ForkOrder
 from theater.runtime.allowances import take_allowance
-from theater.runtime.server_files import ServerFile, hold_server_lock, write_server_file
 from theater.store import DataDir
 
 ASKING = 'name = "counter"\ncomponent = "counter.wasm"\n[capabilities.environment]\nallow = ["LANG"]\n'
 BEYOND = ["[capabilities.environment]", 'allow = ["LANG"]']
 MODEST = {"messaging": "", "supervisor": "", "timing": ""}
-
-
-@pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
-    """The client of every command."""
-    fake = FakeClient()
-    monkeypatch.setattr("theater.cli.session.Session.client", lambda _self: fake)
-    monkeypatch.setattr("theater.cli.session.Session.has_server", lambda _self: True)
-    return fake
-
-
-@pytest.fixture
-def own(place: Path, client: FakeClient) -> Iterator[DataDir]:
-    """The data directory, while the client's server serves it."""
-    folder = DataDir(place / "data")
-    folder.hold("theater server")
-    try:
-        with hold_server_lock(folder):
-            write_server_file(folder, ServerFile(client.url, "t" * 43, 1, "0", "2026-01-01T00:00:00.000000Z"))
-            yield folder
-    finally:
-        folder.release()
 
 
 def state(theater: Theater, name: str) -> str:

@@ -1,4 +1,4 @@
-"""One workshop for all tests of this folder, and a stage whose disk has a hitch."""
+"""A stage whose disk has a hitch."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,11 +8,6 @@ import pytest
 from tests.crash.hitch import Hitch
 from tests.runtime.stage import Stage, Workshop
 from tests.runtime.troupe import Troupe
-
-
-@pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    return Workshop(tmp_path_factory.mktemp("workshop"))
 
 
 @pytest.fixture

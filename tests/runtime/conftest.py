@@ -1,4 +1,4 @@
-"""One workshop for all tests of this folder, and a stage for each."""
+"""A stage for each test, and a company on it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,11 +7,6 @@ import pytest
 
 from tests.runtime.stage import Stage, Workshop
 from tests.runtime.troupe import Troupe
-
-
-@pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    return Workshop(tmp_path_factory.mktemp("workshop"))
 
 
 @pytest.fixture

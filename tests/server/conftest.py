@@ -17,12 +17,6 @@ def running_server(tmp_path: Path) -> Iterator[RunningServer]:
         yield server
 
 
-@pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    """Makes guests, each compiled once."""
-    return Workshop(tmp_path_factory.mktemp("workshop"))
-
-
 @pytest.fixture
 def stage(workshop: Workshop, tmp_path: Path) -> Iterator[Stage]:
     """A runtime in this process."""

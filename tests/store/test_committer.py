@@ -22,17 +22,6 @@ from theater.model.event import EMPTY
 from theater.model.ports import Append, AppendDone, Appended
 from theater.store.committer import GROUP_MAX, Committer
 
-
-@pytest.fixture
-def disk() -> Disk:
-    return Disk()
-
-
-@pytest.fixture
-def ears() -> Ears:
-    return Ears()
-
-
 # -- groups -----------------------------------------------------------------------------------------------------------
 
 

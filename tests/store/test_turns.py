@@ -23,16 +23,6 @@ from theater.model.ports import Append, Appended, Written
 
 
 @pytest.fixture
-def disk() -> Disk:
-    return Disk()
-
-
-@pytest.fixture
-def ears() -> Ears:
-    return Ears()
-
-
-@pytest.fixture
 def reported(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What went to whoever watches threads."""
     reports: list[str] = []

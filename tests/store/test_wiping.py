@@ -132,6 +132,49 @@ def test_large_tables_are_not_held_up_by_scrubbing(tmp_path: Path, monkeypatch: 
         assert store.entries(other.actor) == [put(other, "a", b"x" * 11)]
 
 
+def test_a_wipe_costs_nothing_where_nobody_was_removed_since_the_last(tmp_path: Path) -> None:
+    maker, other = telling(), telling(1)
+    with opened(tmp_path) as store:
+        append_chain(store, other)
+        append_together(store, only(other, put(other, "a", b"x")))
+        removed(store, maker)
+        store.wipe()
+    statements: list[str] = []
+    with opened(tmp_path) as store:
+        assert store._connection is not None
+        store._connection.set_trace_callback(statements.append)
+        store.wipe()
+        store._connection.set_trace_callback(None)
+        assert len(statements) == 2
+        assert all(statement.startswith("SELECT ") for statement in statements)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("died", ["before it was wiped", "before the tables were scrubbed", "before the log was cut off"])
+def test_what_a_death_left_in_the_tables_and_in_the_log_is_gone_with_the_next_wipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, died: str
+) -> None:
+    maker, other = telling(), telling(1)
+
+    def live_until_then() -> None:
+        step = {"before the tables were scrubbed": "_scrub", "before the log was cut off": "_truncate"}.get(died)
+        if step is not None:
+            monkeypatch.setattr(wiping.Wiper, step, lambda *_: die())
+        with opened(tmp_path) as store:
+            append_together(store, Append(other.actor, EMPTY, other.events[:0], record_of(other.actor)))
+            removed(store, maker)
+            if step is not None:
+                store.wipe()
+            die()
+
+    assert in_child(live_until_then) == signal.SIGKILL
+    removal(maker)
+    assert files_with(SECRET, tmp_path)
+    with opened(tmp_path) as store:
+        store.wipe()
+        assert files_with(SECRET, tmp_path) == []
+
+
 @pytest.mark.parametrize("ending", ["another wipe", "closing"])
 def test_what_a_reader_keeps_in_the_log_is_gone_with_the_next_wipe_or_the_end(tmp_path: Path, ending: str) -> None:
     maker = telling()

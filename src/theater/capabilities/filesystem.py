@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from theater.capabilities.file_root import FileFacts, FileRoot
 from theater.capabilities.filesystem_grant import NAME, PATH_MAX_BYTES, Directory, FilesystemGrant, parse
 from theater.capabilities.filesystem_usage import QuotaExceededError, Usage
-from theater.capabilities.guest_content import bytes_of, content_of, size_at_most
+from theater.capabilities.guest_content import Content, bytes_within, content_of
+from theater.capabilities.moment import US_PER_DAY
 from theater.capabilities.registration import functions
 from theater.model.act import Act, Interruption
 from theater.model.actor_system import Problem
@@ -32,11 +33,9 @@ __all__ = ["CAPABILITY", "LIST_MAX"]
 LIST_MAX = 10_000
 """Entries of one answer, as the interface says."""
 
-Content = tuple[str, str | bytes]
 Write = Callable[[Usage, Interruption], None]
 
 _OK = ("ok", None)
-_US_PER_DAY = 24 * 3_600_000_000
 _NS_PER_S = 1_000_000_000
 _TYPES = {"regular-file": "file", "directory": "directory", "symbolic-link": "symlink"}
 _CASES = {
@@ -236,7 +235,7 @@ def _written(ctx: StepContext, grant: FilesystemGrant, path: str, make: Callable
     if not callable(write):
         return Denied(("err", write))
     return Wait(
-        until_us=ctx.now_us + _US_PER_DAY,  # the step's limit ``wait`` is shorter
+        until_us=ctx.now_us + US_PER_DAY,  # the step's limit ``wait`` is shorter
         answer=_unknown,
         act=Act(lambda usage, interruption: _done(write, usage, interruption), _unknown, under=place.directory.path),
     )
@@ -254,15 +253,6 @@ def _unknown() -> object:
     return ("err", ("outcome-unknown", None))
 
 
-def _taken(grant: FilesystemGrant, content: Content) -> bytes | Problem:
-    if size_at_most(content) > grant.call_bytes + 2:  # base64 may end in padding
-        return ("too-large", grant.call_bytes)
-    data = bytes_of(content)
-    if data is None:
-        return ("invalid-content", None)
-    return data if len(data) <= grant.call_bytes else ("too-large", grant.call_bytes)
-
-
 def _size_of(place: Place) -> int:
     try:
         return place.root.facts(place.parts).size_bytes
@@ -274,7 +264,7 @@ def write(ctx: StepContext, grant: FilesystemGrant, path: str, content: Content,
     """Write a file."""
 
     def make(place: Place) -> Write | Problem:
-        data = _taken(grant, content)
+        data = bytes_within(content, grant.call_bytes)
         if not isinstance(data, bytes):
             return data
 
@@ -298,13 +288,12 @@ def write_range(ctx: StepContext, grant: FilesystemGrant, path: str, offset: int
     """Overwrite part of a file."""
 
     def make(place: Place) -> Write | Problem:
-        data = _taken(grant, content)
+        data = bytes_within(content, grant.call_bytes)
         if not isinstance(data, bytes):
             return data
 
         def do(usage: Usage, _interruption: Interruption) -> None:
-            size_bytes = place.root.facts(place.parts).size_bytes
-            usage.take(place.root, offset + len(data) - size_bytes, grant.quota_bytes)
+            usage.take_up_to(place.root, place.parts, offset + len(data), grant.quota_bytes)
             place.root.write(place.parts, offset, data)
 
         return do
@@ -317,7 +306,7 @@ def set_size(ctx: StepContext, grant: FilesystemGrant, path: str, size_bytes: in
 
     def make(place: Place) -> Write:
         def do(usage: Usage, _interruption: Interruption) -> None:
-            usage.take(place.root, size_bytes - place.root.facts(place.parts).size_bytes, grant.quota_bytes)
+            usage.take_up_to(place.root, place.parts, size_bytes, grant.quota_bytes)
             place.root.set_size(place.parts, size_bytes)
 
         return do

@@ -64,13 +64,9 @@ class FilesystemGrant:
             if not 0 <= value <= most:
                 raise InvalidManifest(f"[capabilities.{NAME}] {key}: {show_size(most)} is the most")
         items = [*_items(_READ, self.read), *_items(_WRITE, self.write)]
-        self._keep(least(items, _covers))
-
-    def _keep(self, items: Iterable[str]) -> None:
-        items = tuple(items)
+        kept = least(items, _covers)
         for key in (_READ, _WRITE):
-            paths = tuple(path for mode, _, path in (item.partition(":") for item in items) if mode == key)
-            object.__setattr__(self, key, paths)
+            object.__setattr__(self, key, _paths(kept, key))
 
     @property
     def is_relative(self) -> bool:
@@ -104,7 +100,8 @@ class FilesystemGrant:
 
     def lines(self, beyond: FilesystemGrant | None) -> list[str]:
         allowed = () if beyond is None else beyond.items
-        more = [manifest_line(mode, [path]) for mode, path in outside_items(self.items, allowed)]
+        parts = (item.partition(":") for item in outside(self.items, allowed, _covers))
+        more = [manifest_line(mode, [path]) for mode, _, path in parts]
         table = self.table()
         if beyond is None or self.call_bytes > beyond.call_bytes:
             more.append(manifest_line("call", table["call"]))
@@ -115,8 +112,8 @@ class FilesystemGrant:
     def narrowed(self, ceiling: FilesystemGrant) -> FilesystemGrant:
         both = common(_readable(self.items), _readable(ceiling.items), _covers)
         return FilesystemGrant(
-            tuple(item.removeprefix(f"{_READ}:") for item in both if item.startswith(f"{_READ}:")),
-            tuple(item.removeprefix(f"{_WRITE}:") for item in both if item.startswith(f"{_WRITE}:")),
+            _paths(both, _READ),
+            _paths(both, _WRITE),
             min(self.call_bytes, ceiling.call_bytes),
             min(self.quota_bytes, ceiling.quota_bytes),
         )
@@ -125,12 +122,6 @@ class FilesystemGrant:
     def items(self) -> tuple[str, ...]:
         """All of them, as ``--allow`` writes them: ``read:PATH``, ``write:PATH``."""
         return (*(f"{_READ}:{path}" for path in self.read), *(f"{_WRITE}:{path}" for path in self.write))
-
-
-def outside_items(items: Iterable[str], allowed: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Key and path of those of ``items`` that none of ``allowed`` covers."""
-    parts = (item.partition(":") for item in outside(items, allowed, _covers))
-    return [(mode, path) for mode, _, path in parts]
 
 
 def parse(table: Mapping[str, object]) -> FilesystemGrant:
@@ -158,6 +149,10 @@ def parse(table: Mapping[str, object]) -> FilesystemGrant:
 
 def _items(key: str, paths: Iterable[str]) -> list[str]:
     return [f"{key}:{_plain(key, path)}" for path in paths]
+
+
+def _paths(items: Iterable[str], key: str) -> tuple[str, ...]:
+    return tuple(item.removeprefix(f"{key}:") for item in items if item.startswith(f"{key}:"))
 
 
 def _plain(key: str, text: str) -> str:

@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable
 
-from theater.capabilities.file_root import FileRoot
+from theater.capabilities.file_root import FileRoot, Parts
 
 ROOTS_MAX = 10_000
 """Directories that are remembered: some MiB. Then all are added up anew."""
@@ -50,6 +50,10 @@ class Usage:
                 self._bytes.clear()
             known = used if is_fresh else self._bytes.get(root.path, used)
             self._bytes[root.path] = known + more_bytes
+
+    def take_up_to(self, root: FileRoot, parts: Parts, size_bytes: int, quota_bytes: int) -> None:
+        """Before a file that is there is made that long, or is not, if it is longer. Raises as ``take`` does."""
+        self.take(root, size_bytes - root.facts(parts).size_bytes, quota_bytes)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -67,9 +67,14 @@ def items_of(capability: str, table: Mapping[str, object], key: str) -> tuple[st
     found = "allow" if "allow" in table else key
     if found not in table:
         return None
-    items = texts_of(capability, table, found)
+    return few_texts_of(capability, table, found)
+
+
+def few_texts_of(capability: str, table: Mapping[str, object], key: str) -> tuple[str, ...]:
+    """As ``texts_of``. Raises ``InvalidManifest`` for more than 256 as well."""
+    items = texts_of(capability, table, key)
     if len(items) > ITEMS_MAX:
-        raise InvalidManifest(f"[capabilities.{capability}] {found}: {ITEMS_MAX} items are the most")
+        raise InvalidManifest(f"[capabilities.{capability}] {key}: {ITEMS_MAX} items are the most")
     return items
 
 

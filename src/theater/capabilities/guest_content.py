@@ -5,8 +5,27 @@ from __future__ import annotations
 import base64
 import binascii
 
+from theater.capabilities.guest_json import size_bytes
+from theater.model.actor_system import Problem
 
-def bytes_of(content: tuple[str, str | bytes]) -> bytes | None:
+Content = tuple[str, str | bytes]
+"""A ``content``: its form, and a text or bytes."""
+
+_PADDING_BYTES = 2
+"""What base64 may make the size look larger."""
+
+
+def bytes_within(content: Content, most_bytes: int) -> bytes | Problem:
+    """The bytes that a ``content`` stands for, or ``too-large`` or ``invalid-content``, as interfaces have them."""
+    if _size_at_most(content) > most_bytes + _PADDING_BYTES:  # nothing is made of it
+        return ("too-large", most_bytes)
+    data = bytes_of(content)
+    if data is None:
+        return ("invalid-content", None)
+    return data if len(data) <= most_bytes else ("too-large", most_bytes)
+
+
+def bytes_of(content: Content) -> bytes | None:
     """The bytes that a ``content`` stands for; None where it is not base64."""
     form, value = content
     if form == "text" and isinstance(value, str):
@@ -21,15 +40,15 @@ def bytes_of(content: tuple[str, str | bytes]) -> bytes | None:
     return value
 
 
-def size_at_most(content: tuple[str, str | bytes]) -> int:
-    """What it cannot be longer than in bytes, without looking at each."""
+def _size_at_most(content: Content) -> int:
+    """What it cannot be longer than in bytes, without making them."""
     form, value = content
     if form == "text" and isinstance(value, str):
-        return len(value.encode())
+        return size_bytes(value)
     return len(value) // 4 * 3 if form == "base64" else len(value)
 
 
-def content_of(data: bytes, form: str) -> tuple[str, str | bytes] | None:
+def content_of(data: bytes, form: str) -> Content | None:
     """``data`` in that form, a ``content-form``; None where it is not text, and that was wanted."""
     if form in ("automatic", "text"):
         try:

@@ -13,12 +13,13 @@ redirects (``redirects``; 20 can be granted). It has at most 100 header fields, 
 from __future__ import annotations
 
 from concurrent.futures import CancelledError, Future
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from theater.capabilities.http_client_grant import NAME, HttpClientGrant, parse
 from theater.capabilities.http_order import Order, OutgoingRequest, read_order
-from theater.capabilities.moment import LAST_US, US_PER_MS
+from theater.capabilities.moment import wait_at_most
 from theater.capabilities.registration import functions
 from theater.model.act import Act, Interruption, Place
 from theater.model.capability import Capability, Denied, HostClass, StepContext, Wait
@@ -34,10 +35,6 @@ def send(ctx: StepContext, grant: HttpClientGrant, request: OutgoingRequest) -> 
     order = read_order(grant, request)
     if not isinstance(order, Order):
         return Denied(("err", order))
-    until_us = min(ctx.now_us + order.timeout_ms * US_PER_MS, LAST_US)
-
-    def answer() -> object:
-        return ("err", ("timeout" if ctx.now_us >= until_us else "wait-exhausted", None))
 
     def perform(service: HttpService, interruption: Interruption) -> object:
         exchange = import_module("theater.capabilities.http_wire.exchange").exchange
@@ -48,7 +45,8 @@ def send(ctx: StepContext, grant: HttpClientGrant, request: OutgoingRequest) -> 
         except CancelledError:
             return _UNKNOWN
 
-    return Wait(until_us, answer, act=Act(perform, lambda: _UNKNOWN, is_safe=order.is_safe))
+    act = Act(perform, lambda: _UNKNOWN, is_safe=order.is_safe)
+    return replace(wait_at_most(ctx, order.timeout_ms), act=act)
 
 
 def break_off(under_way: Future[tuple[str, object]]) -> None:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from theater.capabilities.grant_table import (
-    ITEMS_MAX,
     check_keys,
+    few_texts_of,
     manifest_line,
     number_of,
-    texts_of,
 )
-from theater.capabilities.http_addresses import is_public
+from theater.capabilities.http_addresses import IpAddress, is_public
 from theater.capabilities.http_rules import (
     AllowRule,
     PrivateRule,
@@ -25,7 +24,7 @@ from theater.capabilities.http_rules import (
     parse_secret,
     within_both,
 )
-from theater.capabilities.http_url import HttpUrl, IpAddress
+from theater.capabilities.http_url import HttpUrl
 from theater.errors import InvalidManifest
 from theater.model.quantity import parse_count, parse_duration, parse_size, show_size
 
@@ -182,11 +181,8 @@ def redirects_line(redirects: int) -> str:
 
 
 def _rules(table: Mapping[str, object], key: str, parse_rule: Callable[[str], T]) -> tuple[T, ...]:
-    texts = texts_of(NAME, table, key)
-    if len(texts) > ITEMS_MAX:
-        raise InvalidManifest(f"[capabilities.{NAME}] {key}: {ITEMS_MAX} items are the most")
     found = []
-    for text in texts:
+    for text in few_texts_of(NAME, table, key):
         try:
             found.append(parse_rule(text))
         except ValueError as error:

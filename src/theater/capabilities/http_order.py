@@ -7,15 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from theater.capabilities.guest_content import bytes_of, size_at_most
-from theater.capabilities.http_client_grant import HttpClientGrant, redirects_line, response_line, timeout_line
+from theater.capabilities.guest_content import Content, bytes_within
+from theater.capabilities.http_client_grant import (
+    REDIRECTS_DEFAULT,
+    HttpClientGrant,
+    redirects_line,
+    response_line,
+    timeout_line,
+)
 from theater.capabilities.http_rules import is_method
 from theater.capabilities.http_secrets import secrets_in_query, secrets_in_value
 from theater.capabilities.http_url import HttpUrl, parse_url
 from theater.capabilities.moment import TIMEOUT_DEFAULT_MS
 from theater.model.actor_system import Problem
 
-REDIRECTS_DEFAULT = 10
 HEADERS_MAX = 100
 HEADERS_MAX_BYTES = 64 * 1024
 """Servers take 8 to 64 KiB in all."""
@@ -25,8 +30,6 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _FIELD_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*\Z")
-_PADDING = 2
-"""What base64 may make the size look larger."""
 
 _OURS = frozenset(
     {
@@ -47,7 +50,6 @@ _OURS = frozenset(
 """What frames a request, or concerns the connection: the host's."""
 
 Header = tuple[str, str]
-Content = tuple[str, str | bytes]
 
 OutgoingRequest = TypedDict(
     "OutgoingRequest",
@@ -100,7 +102,7 @@ def read_order(grant: HttpClientGrant, request: OutgoingRequest) -> Order | Prob
     problem = _malformed(method, request["headers"])
     if problem is not None:
         return "invalid-request", problem
-    body = _body(request["body"], grant.request_bytes)
+    body = None if request["body"] is None else bytes_within(request["body"], grant.request_bytes)
     if isinstance(body, tuple):
         return body
     timeout_ms, redirects, most = request["timeout-ms"], request["max-redirects"], request["max-response-bytes"]
@@ -132,17 +134,6 @@ def _malformed(method: str, headers: Sequence[Header]) -> str | None:
         if not _FIELD_VALUE.match(value) or value != value.strip(" \t"):
             return f"the value of header field {name[:40]!r}"
     return None
-
-
-def _body(content: Content | None, limit_bytes: int) -> bytes | Problem | None:
-    if content is None:
-        return None
-    if size_at_most(content) > limit_bytes + _PADDING:  # nothing is made of it
-        return "too-large", limit_bytes
-    body = bytes_of(content)
-    if body is None:
-        return "invalid-content", None
-    return body if len(body) <= limit_bytes else ("too-large", limit_bytes)
 
 
 def _missing(grant: HttpClientGrant, order: Order) -> str | None:

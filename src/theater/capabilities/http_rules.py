@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from theater.capabilities.http_addresses import embedded_address
-from theater.capabilities.http_url import HttpUrl, IpAddress, host_name, parse_url
+from theater.capabilities.http_addresses import IpAddress, embedded_address
+from theater.capabilities.http_url import HttpUrl, host_name, parse_url
 
 ANY_METHOD = "*"
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -12,10 +12,10 @@ from urllib.parse import quote, unquote_to_bytes
 
 import idna
 
+from theater.capabilities.http_addresses import IpAddress
+
 URL_MAX_CHARS = 8192
 """What servers take at most, as a rule."""
-
-IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _SHAPE = re.compile(r"(https?)://([^/?#]*)([^?#]*)(?:\?([^#]*))?\Z", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
@@ -102,13 +102,11 @@ def parse_url(text: str) -> HttpUrl:
 def _authority(text: str, default_port: int) -> tuple[str, int]:
     if "@" in text:
         raise ValueError("it has a user or a password")
-    host, port = text, ""
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not bracket or rest[:1] not in ("", ":"):
             raise ValueError("the address in brackets does not end")
-        port = rest[1:]
-        return _ipv6(host), _port(port, default_port)
+        return _ipv6(host), _port(rest[1:], default_port)
     host, _, port = text.partition(":")
     return host_name(host), _port(port, default_port)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from theater.model.capability import StepContext, Wait
 from theater.model.effects import AtOnce
@@ -15,6 +16,7 @@ TIMEOUT_DEFAULT_MS = 30_000
 so that a step can ask twice."""
 
 US_PER_MS = 1000
+US_PER_DAY = 86_400_000_000
 _US_PER_S = 1_000_000
 _NS_PER_US = 1000
 _NS_PER_S = 1_000_000_000
@@ -34,14 +36,19 @@ def microseconds_of(at: Mapping[str, int]) -> int | None:
 
 
 def wait_for(ctx: StepContext, effect_until: Callable[[int], AtOnce], timeout_ms: int | None) -> Wait:
-    """Wait for what comes of an effect, which is made of the time at which the guest stops waiting.
+    """Wait for what comes of an effect, which is made of the time at which the guest stops waiting."""
+    wait = wait_at_most(ctx, TIMEOUT_DEFAULT_MS if timeout_ms is None else timeout_ms)
+    return replace(wait, effect=effect_until(wait.until_us))
+
+
+def wait_at_most(ctx: StepContext, timeout_ms: int) -> Wait:
+    """Wait for what is still to be said, a time at most.
 
     The answer is ``timeout`` then, or ``wait-exhausted`` where the step's limit ``wait`` ended it before.
     """
-    timeout_us = (TIMEOUT_DEFAULT_MS if timeout_ms is None else timeout_ms) * US_PER_MS
-    until_us = min(ctx.now_us + timeout_us, LAST_US)
+    until_us = min(ctx.now_us + timeout_ms * US_PER_MS, LAST_US)
 
     def answer() -> object:
         return ("err", ("timeout" if ctx.now_us >= until_us else "wait-exhausted", None))
 
-    return Wait(until_us=until_us, answer=answer, effect=effect_until(until_us))
+    return Wait(until_us, answer)

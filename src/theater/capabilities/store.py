@@ -14,7 +14,7 @@ import hashlib
 import unicodedata
 from collections.abc import Callable, Mapping
 
-from theater.capabilities.guest_content import bytes_of, content_of, size_at_most
+from theater.capabilities.guest_content import Content, bytes_of, bytes_within, content_of
 from theater.capabilities.guest_json import size_bytes
 from theater.capabilities.registration import buffered, functions
 from theater.capabilities.store_grant import BLOBS_MAX, LABELS_MAX, NAME, StoreGrant, parse
@@ -29,11 +29,9 @@ LABEL_MAX_BYTES = 255
 PAGE_MAX = 1000
 """As in the interface: labels of 255 bytes make 400 KB of such a page, of the 16 MiB that a step records."""
 
-Content = tuple[str, str | bytes]
 Answer = tuple[str, object]
 
 _OK: Answer = ("ok", None)
-_PADDING_BYTES = 2
 
 
 class _Refused(Exception):
@@ -82,14 +80,9 @@ def _label(text: str) -> str:
 
 
 def _data(grant: StoreGrant, content: Content) -> bytes:
-    most = grant.blob_bytes
-    if size_at_most(content) > most + _PADDING_BYTES:
-        raise _Refused(("too-large", most))
-    data = bytes_of(content)
-    if data is None:
-        raise _Refused(("invalid-content", None))
-    if len(data) > most:
-        raise _Refused(("too-large", most))
+    data = bytes_within(content, grant.blob_bytes)
+    if not isinstance(data, bytes):
+        raise _Refused(data)
     return data
 
 
@@ -136,8 +129,9 @@ def get_range(
 
     def call() -> Content:
         view, digest = _space(ctx, grant, space), _digest(blob)
-        start = min(offset, _size(view, digest))
-        wanted = min(length, _size(view, digest) - start)
+        size = _size(view, digest)
+        start = min(offset, size)
+        wanted = min(length, size - start)
         if wanted > grant.blob_bytes:
             raise _Refused(("too-large", grant.blob_bytes))
         return _form(view.read(digest, offset=start, size_bytes=wanted), digest, form)
@@ -222,24 +216,24 @@ def _put(ctx: StepContext, grant: StoreGrant, space: str, label: str | None, con
 def act_put(ctx: StepContext, answer: Answer, space: str, content: Content) -> None:
     """It comes with the commit."""
     if answer[0] == "ok":
-        data = _recorded(answer, content)
-        ctx.act(PutBlob(space, digest_of(data), data))
+        ctx.act(_recorded(answer, space, content))
 
 
 def act_put_at_label(ctx: StepContext, answer: Answer, space: str, label: str, content: Content) -> None:
     """Both come with the commit."""
     if answer[0] == "ok":
-        data = _recorded(answer, content)
-        ctx.act(PutBlob(space, digest_of(data), data))
-        ctx.act(SetLabel(space, label, digest_of(data)))
+        effect = _recorded(answer, space, content)
+        ctx.act(effect)
+        ctx.act(SetLabel(space, label, effect.blob))
 
 
-def _recorded(answer: Answer, content: Content) -> bytes:
-    """The bytes that were put. Raises ``ValueError`` where a forged record says otherwise."""
+def _recorded(answer: Answer, space: str, content: Content) -> PutBlob:
+    """What was put. Raises ``ValueError`` where a forged record says otherwise."""
     data = bytes_of(content)
-    if data is None or digest_of(data) != answer[1]:
+    digest = None if data is None else digest_of(data)
+    if data is None or digest is None or digest != answer[1]:
         raise ValueError("the digest is not that of what was put")
-    return data
+    return PutBlob(space, digest, data)
 
 
 def remove(ctx: StepContext, grant: StoreGrant, space: str, blob: str) -> object:

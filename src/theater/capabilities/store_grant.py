@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from theater.capabilities.grant_table import (
     check_keys,
+    few_texts_of,
     items_of,
     manifest_line,
     manifest_lines,
@@ -114,7 +115,7 @@ def parse(table: Mapping[str, object]) -> StoreGrant:
     space = items_of(NAME, listed, "space")
     return StoreGrant(
         space=OWN if space is None else space,
-        read=items_of(NAME, {key: listed[key] for key in ("read",) if key in listed}, "read") or (),
+        read=few_texts_of(NAME, listed, "read"),
         quota_bytes=number_of(NAME, table, "quota", parse=parse_size, default=QUOTA_DEFAULT_BYTES),
         blob_bytes=number_of(NAME, table, "blob", parse=parse_size, default=BLOB_DEFAULT_BYTES),
     )

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from theater.capabilities.file_root import FileRoot
 from theater.capabilities.filesystem_grant import NAME, PATH_MAX_BYTES, Directory, FilesystemGrant
 from theater.capabilities.filesystem_usage import Usage
+from theater.capabilities.moment import US_PER_DAY
 from theater.model.act import Act, Give, Interruption
 from theater.model.capability import Noted, StepContext, Wait
 
 CALL_MAX_BYTES = 32 * 1024
 """Read or written in one call: recorded, it is a payload that needs no file of its own. Guests call again for more."""
 
-_US_PER_DAY = 24 * 3_600_000_000
 _CODES = {
     errno.EACCES: "access",
     errno.EPERM: "not-permitted",
@@ -130,7 +130,7 @@ def acting(
         return answer.answer if isinstance(answer, Noted) else answer
 
     return Wait(
-        until_us=ctx.now_us + _US_PER_DAY,  # the step's limit ``wait`` is shorter
+        until_us=ctx.now_us + US_PER_DAY,  # the step's limit ``wait`` is shorter
         answer=unknown,
         act=Act(perform, unknown, under=file.directory.path, give=give, service=NAME),
     )

@@ -87,8 +87,7 @@ class FileOutput:
                 usage.take(file.root, len(data), file.grant.quota_bytes)
                 file.root.append(file.parts, data, make=False)
             else:
-                growth = offset + len(data) - file.root.facts(file.parts).size_bytes
-                usage.take(file.root, growth, file.grant.quota_bytes)
+                usage.take_up_to(file.root, file.parts, offset + len(data), file.grant.quota_bytes)
                 file.root.write(file.parts, offset, data)
             return ("ok", None)
 

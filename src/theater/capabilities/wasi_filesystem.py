@@ -298,8 +298,7 @@ def write(ctx: StepContext, _grant: WasiGrant, number: int, data: bytes, offset:
     taken = data[: file.grant.call_bytes]
 
     def do(usage: Usage, _interruption: Interruption) -> object:
-        growth = offset + len(taken) - file.root.facts(file.parts).size_bytes
-        usage.take(file.root, growth, file.grant.quota_bytes)
+        usage.take_up_to(file.root, file.parts, offset + len(taken), file.grant.quota_bytes)
         file.root.write(file.parts, offset, taken)
         return ("ok", len(taken))
 
@@ -311,7 +310,7 @@ def set_size(ctx: StepContext, _grant: WasiGrant, number: int, size_bytes: int) 
     file: OpenFile = ctx.resources.get(number)
 
     def do(usage: Usage, _interruption: Interruption) -> object:
-        usage.take(file.root, size_bytes - file.root.facts(file.parts).size_bytes, file.grant.quota_bytes)
+        usage.take_up_to(file.root, file.parts, size_bytes, file.grant.quota_bytes)
         file.root.set_size(file.parts, size_bytes)
         return _OK
 

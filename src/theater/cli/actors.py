@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from theater.cli import options
+from theater.cli.actor_row import row_document, row_line
 from theater.cli.exits import exit_of
 from theater.cli.grants import check_allowed
 from theater.cli.output import Output
@@ -44,10 +46,7 @@ def restart(
     from_init: Annotated[  # noqa: FBT002 - an option
         bool, typer.Option("--from-init", help="With a fresh init; else from the last committed state.")
     ] = False,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option("--allow", metavar="CAP[=PATTERN]", help="Allow this beyond the node's ceiling, this once."),
-    ] = None,
+    allow: options.Allow = None,
 ) -> None:
     """Have actors begin again that were stopped or have crashed; what waits in their mailboxes is still there."""
     session, allowed = session_of(context), check_allowed(allow or [])
@@ -66,23 +65,6 @@ def pause(context: typer.Context, ids: Ids) -> None:
 def resume(context: typer.Context, ids: Ids) -> None:
     """Have actors go on that were paused."""
     _each(context, ids, lambda client, id: client.resume(id))
-
-
-def row_document(row: ActorRow) -> dict[str, object]:
-    """An actor as ``--json`` shows it."""
-    return {
-        "id": row.id,
-        "name": row.name,
-        "status": row.status,
-        "parent": row.parent,
-        "seq": row.seq,
-        "head": row.head,
-    }
-
-
-def row_line(row: ActorRow) -> str:
-    """An actor on one line."""
-    return f"{row.id}  {row.name}  {row.status}"
 
 
 def show_each(output: Output, ids: Sequence[str], act: Callable[[str], Did]) -> None:

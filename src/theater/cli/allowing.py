@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from theater.cli.grants import decide_or_ask
+from theater.cli.grants import asked_lines, decide_or_ask
 from theater.cli.holder import own_folder
 from theater.cli.session import Session
 from theater.errors import Denied, InvalidInput
@@ -66,9 +66,7 @@ def manifest_of(client: Client, id: str) -> str:
 
 def _elsewhere(denied: Denied) -> Denied:
     """The same, for whoever cannot allow it here."""
-    asked = denied.data.get("asked")
-    lines = [str(line) for line in asked] if isinstance(asked, list) else []
-    shown = "".join(f"\n    {line}" for line in lines)
+    shown = "".join(f"\n    {line}" for line in asked_lines(denied))
     return Denied(
         f"the manifest asks for more than the server allows:{shown}\n"
         "only there can that be allowed: once with --allow, or for ever by the same lines as [ceiling.…] in its "

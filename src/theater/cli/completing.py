@@ -14,13 +14,12 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from theater.cli.commands import Row
 from theater.cli.program import AnyCommand, Commands, program
-from theater.model.ids import ID_PREFIX_MIN
+from theater.model.ids import ID_PREFIX_MIN, is_actor_id
 from theater.model.manifest import is_name
 
 ACTORS_MAX = 100
 """How many actors are offered: nobody reads more."""
 
-_ID = re.compile(r"[0-9a-f]{32}\Z")
 _PLAIN = re.compile(r"[A-Za-z0-9._=:-]+\Z")
 
 
@@ -138,6 +137,6 @@ def _actors(begun: str, actors: Actors) -> Iterator[Suggestion]:
         if is_name(actor.name) and actor.name.startswith(begun):
             yield Suggestion(actor.name, actor.status)
             count += 1
-        elif is_id_begun and _ID.match(actor.id) and actor.id.startswith(begun):
+        elif is_id_begun and is_actor_id(actor.id) and actor.id.startswith(begun):
             yield Suggestion(actor.id, actor.status)
             count += 1

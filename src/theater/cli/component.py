@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from theater.cli.nodes import empty_node
+from theater.cli.nodes import assembler
 from theater.cli.session import Session
 from theater.errors import InvalidInput
 from theater.model.ids import Digest, is_digest
@@ -64,16 +64,11 @@ def upload(client: Client, component: Component) -> None:
 
 def _read(session: Session, named: Source | Path) -> Component:
     blobs = MemoryBlobStore()
-
-    def assemble(text: str) -> bytes:  # what needs an engine, and most components do not
-        with empty_node(session) as node:
-            return node.engine.assemble(text)
-
     try:
         if isinstance(named, Source):
-            digest = component_of(named, blobs, assemble)
+            digest = component_of(named, blobs, assembler(session))
         else:
-            digest = put_component(named, blobs, assemble)
+            digest = put_component(named, blobs, assembler(session))
         return Component(digest, blobs.path(digest).read_bytes())
     finally:
         blobs.close()

@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from theater.cli import options
-from theater.cli.actors import row_document, row_line
+from theater.cli.actor_row import row_document, row_line
 from theater.cli.allowing import manifest_of, with_allowance
 from theater.cli.component import Component, named_component, upload
 from theater.cli.grants import check_allowed, decide_or_ask, show_effective
@@ -61,10 +61,7 @@ def fork(
             help="Let it go on with this component; else with the one that the other had there.",
         ),
     ] = None,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option("--allow", metavar="CAP[=PATTERN]", help="Allow this beyond the node's ceiling, this once."),
-    ] = None,
+    allow: options.Allow = None,
 ) -> None:
     """Make a new actor that goes on from where another one once was, with the state alone."""
     session = session_of(context)
@@ -151,9 +148,6 @@ def _show(session: Session, detail: ActorDetail, failure: Refused | Crashed | No
     elif failure is not None:
         session.output.note(f"it goes on with the component of the other: {crash_line(failure)}", has_lines=True)
     if session.output.json:
-        document = row_document(row)
-        if failure is not None:
-            document["error"] = {"code": failure.code, "message": failure.message}
-        session.output.document(document)
+        session.output.document(row_document(row, failure))
     else:
         session.output.line(row_line(row))

@@ -17,8 +17,6 @@ Tables = Mapping[str, Mapping[str, object]]
 
 T = TypeVar("T")
 
-_YES = ("y", "yes")
-
 
 def check_allowed(texts: list[str]) -> list[str]:
     """What stands behind ``--allow``; a wrong one is wrong usage."""
@@ -40,11 +38,11 @@ def decide_or_ask(decide: Callable[[Sequence[str]], T], *, allowed: Sequence[str
     except Denied as denied:
         if not output.is_interactive:
             raise
-        lines = _lines(denied)
+        lines = asked_lines(denied)
         output.note("the manifest asks for more than this node allows:")
         for line in lines:
             output.note(f"    {line}")
-        if output.ask("allow it this once? [y/N] ").lower() not in _YES:
+        if not output.confirm("allow it this once?"):
             raise
         more = [line.removeprefix("[capabilities.").removesuffix("]") for line in lines if line.startswith("[")]
         return decide([*allowed, *more])
@@ -81,6 +79,7 @@ def _keys(table: Mapping[str, object]) -> list[str]:
     return [f"{key} = {msgspec.json.encode(value).decode()}" for key, value in table.items()]
 
 
-def _lines(denied: Denied) -> list[str]:
+def asked_lines(denied: Denied) -> list[str]:
+    """What goes beyond the ceiling, as it would be allowed there."""
     asked = denied.data.get("asked")
     return [str(line) for line in asked] if isinstance(asked, list) else []

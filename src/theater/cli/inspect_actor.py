@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import typer
 
+from theater.cli.actor_row import status_text
 from theater.cli.grants import table_line
-from theater.cli.layout import GAP, Span, count_text, size_text, status_style
+from theater.cli.layout import GAP, Span, count_text, last_line, size_text, status_style
 from theater.cli.look import Id
 from theater.cli.output import Output
 from theater.cli.salient import event_summary
@@ -70,15 +71,13 @@ def _lines(detail: ActorDetail, state: str, columns: int) -> Iterator[list[Span]
     if detail.failure is not None:
         failure = detail.failure
         reason = f" ({failure.reason})" if failure.reason else ""
-        last = failure.message.strip().rsplit("\n", 1)[-1]  # of a traceback, the line that says what it was
-        what = f"{failure.kind}{reason} in event {failure.seq}: {last}"
+        what = f"{failure.kind}{reason} in event {failure.seq}: {last_line(failure.message)}"
         yield [_label("failure"), (what, "red")]
 
 
 def _identity(detail: ActorDetail) -> Iterator[list[Span]]:
     row = detail.actor
-    hidden = ", hidden state" if row.hidden_state else ""
-    yield [(row.name, "bold"), ("  ", ""), (row.status + hidden, status_style(row.status))]
+    yield [(row.name, "bold"), ("  ", ""), (status_text(row), status_style(row.status))]
     yield _line("id", row.id)
     yield _line("parent", row.parent or "none")
     yield _line("created", row.created)

@@ -45,9 +45,7 @@ class _Findings:
 def validate(
     context: typer.Context,
     manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A theater.toml, or the folder it is in.")],
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A value for a placeholder of the manifest.")
-    ] = None,
+    settings: options.Settings = None,
     allow: Annotated[
         list[str] | None, typer.Option("--allow", metavar="CAP[=PATTERN]", help="Allow this beyond the node's ceiling.")
     ] = None,

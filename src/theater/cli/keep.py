@@ -20,12 +20,9 @@ from theater.cli.look import Id
 from theater.cli.session import Session, session_of
 from theater.client.finding import is_named
 from theater.errors import InvalidInput, NotFound
-from theater.model.event import Head
-from theater.model.ports import ActorRecord, EventStore
 from theater.model.wire import Collected, Imported
-from theater.runtime.bundle import components_in, open_bundle, write_bundle
+from theater.runtime.bundle import open_bundle, write_bundle_of
 from theater.runtime.config import Config, Setting
-from theater.runtime.history import read_genesis
 from theater.runtime.importing import import_bundle as take_in
 from theater.runtime.lookup import find_record
 from theater.store import FileBlobStore, SqliteEventStore
@@ -149,7 +146,7 @@ def _from_store(session: Session, id: str, to: Path) -> tuple[str, int, str]:
             for event in store.events(record.id, stop=head.seq + 1):
                 file.write(encode_line(event))
         else:
-            _write_bundle(file, store, FileBlobStore(session.folder().components), record, head)
+            write_bundle_of(file, store, FileBlobStore(session.folder().components), record.id, head)
     return record.id, head.seq + 1, head.hash
 
 
@@ -185,18 +182,6 @@ def _collected(session: Session) -> Collected:
     session.folder().require_store()
     with LocalRuntime(session, purpose="theater gc") as local:
         return local.do(local.runtime.collect())
-
-
-def _write_bundle(file: BinaryIO, store: EventStore, blobs: FileBlobStore, record: ActorRecord, head: Head) -> None:
-    _, genesis = read_genesis(store, record.id)
-    components = components_in(store.events(record.id, stop=head.seq + 1))
-    write_bundle(
-        file,
-        head=head,
-        manifest=genesis.manifest,
-        events=store.events(record.id, stop=head.seq + 1),
-        components={digest: blobs.path(digest) for digest in components},
-    )
 
 
 @contextmanager

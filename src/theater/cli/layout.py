@@ -79,6 +79,11 @@ def count_text(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def last_line(text: str) -> str:
+    """Of a traceback, the line that says what it was."""
+    return text.strip().rsplit("\n", 1)[-1]
+
+
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
     """The cells of a line, each with the gap behind it but the last one."""
     shown = [cut(cell, width) for cell, width in zip(cells, widths, strict=True)]

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from theater.cli.actor_row import row_document
 from theater.cli.guest_output import log_text
 from theater.cli.output import Output
 from theater.cli.salient import event_document, event_line, event_summary, payload_document, payload_in
@@ -30,7 +31,7 @@ def list_actors(
     with session.reading() as reading:
         found = list(reading.actors(status=status))
     if session.output.json:
-        session.output.document([_row(row) for row in found])
+        session.output.document([row_document(row) for row in found])
     else:
         session.output.table(["ID", "NAME", "STATUS", "PARENT", "SEQ", "HEAD"], [_cells(row) for row in found])
 
@@ -98,17 +99,6 @@ def state(
         session.output.document({"id": held.id, "seq": held.seq, "state": held.state})
     else:
         session.output.json_line(bytes(held.state).decode())
-
-
-def _row(row: ActorRow) -> dict[str, object]:
-    return {
-        "id": row.id,
-        "name": row.name,
-        "status": row.status,
-        "parent": row.parent,
-        "seq": row.seq,
-        "head": row.head,
-    }
 
 
 def _cells(row: ActorRow) -> list[str]:

@@ -10,7 +10,7 @@ import typer
 from theater.build.builder import build_project
 from theater.build.create import create_project
 from theater.build.project import find_project
-from theater.cli.nodes import empty_node
+from theater.cli.nodes import assembler
 from theater.cli.session import session_of
 from theater.model.manifest import is_name
 
@@ -52,13 +52,8 @@ def build(
     session = session_of(context)
     output = session.output
     project = find_project(folder)
-
-    def assemble(text: str) -> bytes:
-        with empty_node(session) as node:
-            return node.engine.assemble(text)
-
     with output.working(f"building {project.name}") as show:
-        built = build_project(project, assemble=assemble, force=force, progress=show)
+        built = build_project(project, assemble=assembler(session), force=force, progress=show)
     if output.json:
         output.document(
             {

@@ -13,6 +13,7 @@ from theater.errors import InvalidInput
 from theater.model.ports import BlobStore
 from theater.runtime.loading import Loader
 from theater.runtime.node import Node
+from theater.runtime.sources import Assemble
 from theater.runtime.system import SystemClock, SystemEntropy
 from theater.store import DataDir, FileBlobStore, MemoryBlobStore, MemoryEventStore, SqliteEventStore
 
@@ -32,6 +33,16 @@ def empty_node(session: Session) -> Iterator[Node]:
         closing.callback(store.close)
         closing.callback(blobs.close)
         yield _node(session, store, blobs, closing)
+
+
+def assembler(session: Session) -> Assemble:
+    """Assembles component text, with an engine that is opened for each: most components need none."""
+
+    def assemble(text: str) -> bytes:
+        with empty_node(session) as node:
+            return node.engine.assemble(text)
+
+    return assemble
 
 
 def _node(session: Session, store: SqliteEventStore | MemoryEventStore, blobs: BlobStore, closing: ExitStack) -> Node:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import typer
 
@@ -12,6 +13,17 @@ from theater.errors import InvalidInput, InvalidJson
 from theater.model.json_text import check_json, decode_json_bytes
 from theater.model.manifest import is_name, parse_setting
 from theater.model.quantity import parse_duration, parse_size
+
+Params = Annotated[
+    str | None, typer.Option("--params", metavar="JSON", help="What init is given, in place of the manifest's params.")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A value for a placeholder of the manifest.")
+]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option("--allow", metavar="CAP[=PATTERN]", help="Allow this beyond the node's ceiling, this once."),
+]
 
 JSON_MAX_BYTES = 64 * 2**20
 """The largest message that any actor can be allowed to take; each has a limit of its own."""

@@ -28,6 +28,7 @@ PIPE_COLUMNS = 200
 
 _STDERR = 2
 _INDENT = "    "
+_YES = ("y", "yes")
 
 # The messages of these are texts of several lines. One of any other error has a line end only where a name or a value
 # in it has one.
@@ -81,12 +82,12 @@ class Output:
         """What went wrong."""
         self.note(f"error: {error.message}", has_lines=error.code in _CODES_WITH_LINES)
 
-    def ask(self, question: str) -> str:
-        """What a person types in answer. Only where ``is_interactive``."""
+    def confirm(self, question: str) -> bool:
+        """Whether a person says yes, and not something else or nothing. Only where ``is_interactive``."""
         self._finish_line(sys.stderr)
-        sys.stderr.write(safe(question))
+        sys.stderr.write(safe(f"{question} [y/N] "))
         sys.stderr.flush()
-        return sys.stdin.readline().strip()
+        return sys.stdin.readline().strip().lower() in _YES
 
     def guest(self, text: str, *, to_stdout: bool) -> None:
         """What a guest wrote, as it wrote it: it decides itself where its lines end."""

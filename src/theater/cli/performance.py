@@ -9,14 +9,13 @@ import typer
 
 from theater.cli.exits import Exit, exit_of
 from theater.cli.guest_output import log_text
+from theater.cli.layout import last_line
 from theater.cli.session import Session
 from theater.cli.stage import Part, Player, Stage
+from theater.cli.talk import REQUEST_TIMEOUT_S
 from theater.errors import Crashed, InvalidInput, Refused, TheaterError
 from theater.model.crash import Crash
 from theater.model.payload import CrashedPayload, Log, RefusedPayload
-
-REPLY_TIMEOUT_S = 120.0
-"""How long a reply is waited for. A step takes 70 s at most by the default limits; a deferred reply may never come."""
 
 _SAID_MAX = 64 * 1024  # a traceback is the end of what was written, and crashes keep 8 KiB of it
 
@@ -100,7 +99,7 @@ class _Performance:
             reply: str | None = None
             try:
                 if item.expects_reply:
-                    reply = actor.request(item.body, timeout_s=REPLY_TIMEOUT_S)
+                    reply = actor.request(item.body, timeout_s=REQUEST_TIMEOUT_S)
                 else:
                     actor.handle(item.body)
             except TheaterError as error:
@@ -210,7 +209,7 @@ class _Performance:
                 message = crash.message or crash.code or "the guest trapped"
                 self.bill.crashed = {"message_index": number, "reason": crash.reason, "message": message}
                 if message.strip() in self._said:  # a traceback that has just been shown need not be shown again
-                    message = message.strip().rsplit("\n", 1)[-1]
+                    message = last_line(message)
                 self._output.note(f"crashed ({crash.reason}): {message}", has_lines=True)
                 if self._session.verbose and crash.backtrace:
                     self._output.note(crash.backtrace, has_lines=True)

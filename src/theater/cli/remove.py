@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from theater.cli.actor_row import row_line
 from theater.cli.actors import Did, Ids, show_each
 from theater.cli.holder import holder
 from theater.cli.local_runtime import LocalRuntime
 from theater.cli.session import Session, session_of
 from theater.errors import InvalidInput
 from theater.model.ids import ActorId
+from theater.model.ports import ActorRecord
+from theater.model.wire import ActorRow
 from theater.runtime.lookup import find_record
 from theater.runtime.server_files import LOCAL
 
@@ -22,8 +25,6 @@ if TYPE_CHECKING:
 
 Remove = Callable[[str], Sequence[str]]
 """What removes the actor that is named so, and returns the ids of all that were."""
-
-_YES = ("y", "yes")
 
 
 def remove(
@@ -67,13 +68,11 @@ def _ask(session: Session, client: Client | None, ids: Sequence[str], *, tree: b
     """Whether it is to be done, once for all of them. Raises ``InvalidInput`` where it is not."""
     for id in ids:
         if client is not None:
-            row = client.actor(id).actor
-            line = f"{row.id}  {row.name}  {row.status}"
+            found: ActorRow | ActorRecord = client.actor(id).actor
         else:
             with session.store() as store:
-                record = find_record(store, id)
-            line = f"{record.id}  {record.name}  {record.status}"
-        session.output.note(line)
+                found = find_record(store, id)
+        session.output.note(row_line(found))
     what = "and what descends from it, " if tree else ""
-    if session.output.ask(f"remove it, {what}with all that it recorded, for good? [y/N] ").lower() not in _YES:
+    if not session.output.confirm(f"remove it, {what}with all that it recorded, for good?"):
         raise InvalidInput("nothing was removed")

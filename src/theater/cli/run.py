@@ -74,17 +74,9 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
         str | None, typer.Option("--id", metavar="ID", help="Go on with this actor, from its stored state.")
     ] = None,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Call the actor so.")] = None,
-    params: Annotated[
-        str | None,
-        typer.Option("--params", metavar="JSON", help="What init is given, in place of the manifest's params."),
-    ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A value for a placeholder of the manifest.")
-    ] = None,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option("--allow", metavar="CAP[=PATTERN]", help="Allow this beyond the node's ceiling, this once."),
-    ] = None,
+    params: options.Params = None,
+    settings: options.Settings = None,
+    allow: options.Allow = None,
     request: Annotated[
         list[str] | None,
         typer.Option("--request", metavar="JSON", help="Send this, wait, and print the reply. - is stdin."),

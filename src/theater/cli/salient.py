@@ -7,6 +7,7 @@ from typing import cast
 import msgspec
 
 from theater.cli.guest_output import log_text
+from theater.cli.layout import last_line
 from theater.errors import InvalidJson, Unsound
 from theater.model.event import Kind
 from theater.model.json_text import decode_json_bytes
@@ -120,8 +121,7 @@ def _of(payload: Payload, name: str) -> str:
         case RefusedPayload():
             return payload.text
         case CrashedPayload():
-            last = (payload.message or payload.code or "").strip().rsplit("\n", 1)[-1]
-            return f"{payload.reason}  {last}"
+            return f"{payload.reason}  {last_line(payload.message or payload.code or '')}"
         case Lifecycle():
             return f"by {payload.by}" + (f"  {_json(payload.detail)}" if payload.detail else "")
         case _:

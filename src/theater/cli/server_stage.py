@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Self
 
 from theater.cli.component import Component, read_component
 from theater.cli.grants import show_effective
 from theater.cli.nodes import empty_node
+from theater.cli.salient import payload_in
 from theater.cli.session import Session
 from theater.cli.stage import Part, Seen
 from theater.cli.starting import restart_through, start_through
 from theater.cli.talk import reply_text
 from theater.errors import TheaterError
-from theater.model.event import Head, Kind
+from theater.model.event import Head
 from theater.model.ids import ActorId, Digest
-from theater.model.payload import CrashedPayload, Payload, RefusedPayload, State, decode_payload
+from theater.model.payload import CrashedPayload, Payload, RefusedPayload, State
 from theater.model.wire import ActorDetail, EventRow
 from theater.runtime.sources import Source
 
@@ -91,8 +92,6 @@ class ServerPlayer:
         self.role = detail.role or "actor"  # what is not known was erased, and so is gone
         self.status = detail.actor.status
         self.failure = failure
-        self.manifest = detail.manifest
-        self.name = detail.actor.name
         self._has_state = detail.state_seq is not None
         self._next = detail.actor.seq + 1
         self._session = session
@@ -136,6 +135,4 @@ class ServerPlayer:
 
 
 def _payload(row: EventRow) -> Payload | None:
-    if row.payload is None:
-        return None
-    return decode_payload(cast("Kind", row.kind), bytes(row.payload), seq=row.seq)
+    return None if row.payload is None else payload_in(row)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from theater.cli import options
-from theater.cli.actors import row_document
+from theater.cli.actor_row import row_document
 from theater.cli.component import read_component
 from theater.cli.grants import check_allowed, show_effective
 from theater.cli.session import Session, session_of
@@ -36,17 +36,9 @@ def start(  # noqa: PLR0913, PLR0917 - one for each option
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="Call the actor so; no living one may be.")
     ] = None,
-    params: Annotated[
-        str | None,
-        typer.Option("--params", metavar="JSON", help="What init is given, in place of the manifest's params."),
-    ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A value for a placeholder of the manifest.")
-    ] = None,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option("--allow", metavar="CAP[=PATTERN]", help="Allow this beyond the node's ceiling, this once."),
-    ] = None,
+    params: options.Params = None,
+    settings: options.Settings = None,
+    allow: options.Allow = None,
     id_only: Annotated[bool, typer.Option("--id-only", help="Print the id and nothing else.")] = False,  # noqa: FBT002 - an option
     subscribe: Annotated[  # noqa: FBT002 - an option
         bool, typer.Option("--subscribe", help="Then show its events as they come, from the first on.")
@@ -74,10 +66,7 @@ def start(  # noqa: PLR0913, PLR0917 - one for each option
         elif failure is not None:
             session.output.note(crash_line(failure), has_lines=True)
         if session.output.json:
-            document = row_document(row)
-            if failure is not None:
-                document["error"] = {"code": failure.code, "message": failure.message}
-            session.output.document(document)
+            session.output.document(row_document(row, failure))
         else:
             session.output.line(row.id if id_only else f"id {row.id}")
         session.output.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
@@ -102,7 +102,7 @@ class Looks:
             except NotFound:  # removed since the look
                 text = ""
             self._times[row.id] = row.seq, text
-        return Activity(row, activity.steps_per_s, activity.events_per_s, text or None)
+        return replace(activity, last=text or None)
 
 
 def busiest(before: dict[str, ActorRow], now: dict[str, ActorRow], took_s: float) -> list[Activity]:

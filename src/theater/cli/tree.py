@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from theater.cli.layout import Span, status_style
+from theater.cli.actor_row import status_text
+from theater.cli.layout import Span, count_text, last_line, status_style
 from theater.cli.session import session_of
 from theater.errors import NotFound
 from theater.model.wire import ActorRow, Failure
@@ -124,14 +125,13 @@ def _lines(branch: Branch, failures: _Failures, *, lead: str, below: str) -> Ite
 def _described(row: ActorRow, failure: Failure | None) -> Iterator[Span]:
     yield row.name, "bold"
     yield f"  {row.id[:_ID_SHOWN]}  ", "dim"
-    yield row.status + (", hidden state" if row.hidden_state else ""), status_style(row.status)
+    yield status_text(row), status_style(row.status)
     if row.restarts:
-        yield f"  {row.restarts} restart{'s' if row.restarts > 1 else ''}", "yellow"
+        yield f"  {count_text(row.restarts, 'restart')}", "yellow"
     if row.waiting:
         yield f"  {row.waiting} waiting", ""
     if failure is not None:
-        last = failure.message.strip().rsplit("\n", 1)[-1]
-        yield f"  {': '.join(part for part in (failure.reason, last) if part)}", "red"
+        yield f"  {': '.join(part for part in (failure.reason, last_line(failure.message)) if part)}", "red"
 
 
 def _document(branch: Branch) -> dict[str, object]:

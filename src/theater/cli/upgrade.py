@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from theater.cli.actors import row_document, row_line
+from theater.cli.actor_row import row_document, row_line
 from theater.cli.component import named_component, upload
 from theater.cli.look import Id
 from theater.cli.session import session_of

@@ -20,7 +20,7 @@ from theater.build.output import Built
 from theater.build.project import MANIFEST, Project, find_project
 from theater.cli.component import Component, upload
 from theater.cli.grants import show_effective
-from theater.cli.nodes import empty_node
+from theater.cli.nodes import assembler
 from theater.cli.session import Session, session_of
 from theater.cli.stage import Part
 from theater.cli.starting import restart_through, start_through
@@ -153,15 +153,11 @@ class Watcher:
                 self._did("found", row, built.digest)
             self._id = row.id
             if row.status not in LIVING:
-                self._did("restarted", self._restarted(client, row), built.digest)
+                self._did("restarted", restart_through(self._session, client, row.id), built.digest)
 
     def _built(self, project: Project) -> Built:
-        def assemble(text: str) -> bytes:
-            with empty_node(self._session) as node:
-                return node.engine.assemble(text)
-
         with self._output.working(f"building {project.name}") as show:
-            built = build_project(project, assemble=assemble, progress=show)
+            built = build_project(project, assemble=assembler(self._session), progress=show)
         if built.digest != self._known.digest:
             self._known.digest = built.digest
             if self._output.json:
@@ -196,9 +192,6 @@ class Watcher:
         self._id = started.actor.id
         show_effective(started.grants, self._output)
         self._did("started", started.actor, built.digest)
-
-    def _restarted(self, client: Client, row: ActorRow) -> ActorRow:
-        return restart_through(self._session, client, row.id)
 
     def _compare_manifests(self, detail: ActorDetail, text: str) -> None:
         if text not in (detail.manifest, self._known.manifest):

@@ -33,8 +33,9 @@ from theater.model.commitment import LARGE_PAYLOAD_BYTES
 from theater.model.event import Event, Head
 from theater.model.ids import ActorId, Digest, is_actor_id, is_digest
 from theater.model.payload import Genesis, decode_payload
-from theater.model.ports import BlobStore
+from theater.model.ports import BlobStore, EventStore
 from theater.runtime.archive import ENTRIES_MAX, TOTAL_MAX_BYTES, Archive
+from theater.runtime.history import read_genesis
 from theater.runtime.messages import components_named
 
 FORMAT = 1
@@ -226,6 +227,25 @@ def write_bundle(
         writer.add(_MANIFEST, BytesIO(manifest.encode()))
         facts = _Facts(format=FORMAT, actor=actor, head=head.hash, events=head.seq + 1)
         writer.add(_FACTS, BytesIO(msgspec.json.encode(facts) + b"\n"))
+
+
+def write_bundle_of(file: BinaryIO, store: EventStore, blobs: BlobStore, actor: ActorId, head: Head) -> None:
+    """Write the bundle of an actor's chain up to ``head``, with the components that it names.
+
+    Raises:
+        NotFound: a component is not kept here.
+        Damaged, Unsound: the chain is not what was written.
+        BadBundle: as ``write_bundle``.
+    """
+    _, genesis = read_genesis(store, actor)
+    components = components_in(store.events(actor, stop=head.seq + 1))
+    write_bundle(
+        file,
+        head=head,
+        manifest=genesis.manifest,
+        events=store.events(actor, stop=head.seq + 1),
+        components={digest: blobs.path(digest) for digest in components},
+    )
 
 
 class _Writer:

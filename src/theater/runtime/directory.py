@@ -68,6 +68,7 @@ class Directory:
     def __init__(self, records: Iterable[ActorRecord] = ()) -> None:
         self._lock = threading.Lock()
         self._cards: dict[ActorId, Card] = {}
+        self._born: dict[ActorId, dict[ActorId, None]] = {}  # by parent, known or not, and listed by it or not
         self._names: dict[str, ActorId] = {}
         self._reserved: set[str] = set()
         self._kept: dict[str, ActorId] = {}  # for whom, ended now, that is to be started again
@@ -101,6 +102,8 @@ class Directory:
             card = self._cards.get(record.id)
             if card is None:
                 card = self._cards[record.id] = Card(record)
+                if record.parent is not None:
+                    self._born.setdefault(record.parent, {})[record.id] = None
                 self._adopt(record)
             before = card.record
             card.record = record
@@ -122,6 +125,11 @@ class Directory:
             if self._kept.get(card.record.name) == actor:
                 del self._kept[card.record.name]
             self._disown(card.record)
+            parent = card.record.parent
+            if parent is not None:
+                del self._born[parent][actor]
+                if not self._born[parent]:
+                    del self._born[parent]
 
     def remove_child(self, child: ActorId) -> None:
         """It is no longer on the list of its parent's children."""
@@ -187,17 +195,13 @@ class Directory:
 
     def everybody_below(self, actor: ActorId) -> list[ActorId]:
         """All below it, each behind those below itself; also those that their parents have taken off the list."""
-        with self._lock:
-            of: dict[ActorId, list[ActorId]] = {}
-            for card in self._cards.values():
-                if card.record.parent is not None:
-                    of.setdefault(card.record.parent, []).append(card.record.id)
         found = [actor]
         seen = {actor}
-        for each in found:  # which grows meanwhile
-            fresh = [child for child in of.get(each, ()) if child not in seen]
-            found += fresh
-            seen.update(fresh)
+        with self._lock:
+            for each in found:  # which grows meanwhile
+                fresh = [child for child in self._born.get(each, ()) if child not in seen]
+                found += fresh
+                seen.update(fresh)
         return found[:0:-1]
 
     def count_children(self, parent: ActorId) -> int:

@@ -162,6 +162,20 @@ def _created_us(service: Service, actor: ActorId) -> int:
 
 
 _ROW: Final = (Answer(200, wire.ActorRow),)
+CANNOT_BEGIN: Final = (
+    "invalid-input",
+    "invalid-json",
+    "invalid-manifest",
+    "invalid-component",
+    "compile-failed",
+    "denied",
+    "name-taken",
+    "not-found",
+    "not-running",
+    "refused",
+    "crashed",
+    *CANNOT_NOW,
+)
 _REACHED: Final = ("not-found", "denied", "not-running", *CANNOT_NOW)
 
 ENDPOINTS: Final = (
@@ -174,20 +188,7 @@ ENDPOINTS: Final = (
         start,
         (Answer(201, wire.Started, headers={"Location": "The actor's path."}),),
         body=order(wire.StartOrder),
-        errors=(
-            "invalid-input",
-            "invalid-json",
-            "invalid-manifest",
-            "invalid-component",
-            "compile-failed",
-            "denied",
-            "name-taken",
-            "not-found",
-            "not-running",
-            "refused",
-            "crashed",
-            *CANNOT_NOW,
-        ),
+        errors=CANNOT_BEGIN,
         time_limit_s=START_S,
         description=(
             "Answers when `init`, or the whole run of a command, has been committed. Where that is refused or crashes,"

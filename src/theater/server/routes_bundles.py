@@ -13,11 +13,9 @@ from starlette.responses import Response
 
 from theater.errors import BadBundle, HeadConflict, InvalidInput, Unsound
 from theater.model import wire
-from theater.model.event import Head
 from theater.model.ports import ActorRecord
 from theater.runtime.archive import TOTAL_MAX_BYTES
-from theater.runtime.bundle import components_in, write_bundle
-from theater.runtime.history import read_genesis
+from theater.runtime.bundle import write_bundle_of
 from theater.runtime.runtime import Runtime
 from theater.server.actor_path import ID, record_of
 from theater.server.endpoint import ZIP, Answer, Call, Endpoint, document, raw, stream
@@ -70,17 +68,7 @@ async def take_in(call: Call) -> Response:
 
 def _write(runtime: Runtime, record: ActorRecord, file: BinaryIO) -> int:
     """Returns its size; the file stands at its beginning. Blocks."""
-    store, blobs = runtime.store, runtime.blobs
-    head: Head = store.head(record.id)
-    _, genesis = read_genesis(store, record.id)
-    components = components_in(store.events(record.id, stop=head.seq + 1))
-    write_bundle(
-        file,
-        head=head,
-        manifest=genesis.manifest,
-        events=store.events(record.id, stop=head.seq + 1),
-        components={digest: blobs.path(digest) for digest in components},
-    )
+    write_bundle_of(file, runtime.store, runtime.blobs, record.id, runtime.store.head(record.id))
     size_bytes = file.tell()
     file.seek(0)
     return size_bytes

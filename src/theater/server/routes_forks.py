@@ -10,7 +10,7 @@ from theater.model import wire
 from theater.model.ids import Digest
 from theater.server.actor_path import ID, record_of
 from theater.server.endpoint import Answer, Call, Endpoint, order
-from theater.server.routes_actors import CANNOT_NOW, START_S, started
+from theater.server.routes_actors import CANNOT_BEGIN, START_S, started
 from theater.server.start_orders import allowed_to
 
 
@@ -41,22 +41,7 @@ ENDPOINTS: Final = (
         (Answer(201, wire.Started, headers={"Location": "The fork's path."}),),
         parameters=(ID,),
         body=order(wire.ForkOrder),
-        errors=(
-            "invalid-input",
-            "invalid-json",
-            "invalid-manifest",
-            "invalid-component",
-            "compile-failed",
-            "denied",
-            "name-taken",
-            "not-found",
-            "not-running",
-            "refused",
-            "crashed",
-            "damaged",
-            "unsound",
-            *CANNOT_NOW,
-        ),
+        errors=(*CANNOT_BEGIN, "damaged", "unsound"),
         time_limit_s=START_S,
         description=(
             "A new root actor that goes on from the last step that was closed before event `at`, with the state alone;"

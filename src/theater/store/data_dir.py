@@ -36,6 +36,7 @@ class DataDir:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.database = root / "events.db"
+        self.database_log = root / "events.db-wal"
         self.node_key = root / "node.key"
         self.payloads = root / "payloads"
         self.components = root / "components"

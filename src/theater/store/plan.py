@@ -16,6 +16,7 @@ from theater.store.entries import EntryPlan, EntryTable
 from theater.store.frames import encode_frames
 from theater.store.refusals import missing_entry, missing_holder, name_taken, other_head, removed
 from theater.store.undo import Undo
+from theater.store.wiping import OWE_SCRUBBING
 
 _INSERT_CHAIN = "INSERT INTO chains (ref, actor) VALUES (?, ?)"
 _SET_ATTEMPT = "UPDATE chains SET attempt = ? WHERE ref = ?"
@@ -112,7 +113,11 @@ class Plan:
         if part.attempt is not None:
             self.statements.append((_SET_ATTEMPT, (part.attempt, ref)))
         if part.erases:
-            self.statements += ((_DELETE_RECORD, (ref,)), (_MARK_REMOVED, (head.seq + 1, ref)))
+            self.statements += (
+                (_DELETE_RECORD, (ref,)),
+                (_MARK_REMOVED, (head.seq + 1, ref)),
+                (OWE_SCRUBBING, ()),
+            )
             self.statements += statements_ending(actor)
             self._undo.put(self._named, actor, None)
         if events:

@@ -44,7 +44,13 @@ class SqliteEventStore:
     """Implements ``EventStore``. Made by ``open``; ``close`` it, or the next opening counts as after an accident."""
 
     def __init__(
-        self, data_dir: DataDir, facts: NodeFacts, writer: tuple[sqlite3.Connection, Writer] | None, fault: Fault
+        self,
+        data_dir: DataDir,
+        facts: NodeFacts,
+        writer: tuple[sqlite3.Connection, Writer] | None,
+        fault: Fault,
+        *,
+        had_log: bool,
     ) -> None:
         self._facts = facts
         self._fault = fault
@@ -58,7 +64,7 @@ class SqliteEventStore:
         self._room = Room(self._readers, self._payloads, data_dir.root)
         self._connection = writer[0] if writer else None
         self._writer = writer[1] if writer else None
-        self._wiper = Wiper(self._payloads, facts.durability, fault)
+        self._wiper = Wiper(self._payloads, facts.durability, fault, is_log_clean=not had_log)
         # with "power" a write waits for the disk, and whoever flushes should not
         self._committer = Committer(writer[1].commit, inline=facts.durability == "process") if writer else None
         self._is_closed = False
@@ -81,13 +87,14 @@ class SqliteEventStore:
             Damaged: it is not what was written, or of a newer version than this program.
         """
         try:
+            had_log = data_dir.database_log.exists()
             if read_only:
                 data_dir.require_store()
-                store = cls(data_dir, _read_facts(data_dir, durability), None, fault)
+                store = cls(data_dir, _read_facts(data_dir, durability), None, fault, had_log=had_log)
             else:
                 data_dir.require_held()
                 facts, connection, writer = _open_writer(data_dir, durability, fault)
-                store = cls(data_dir, facts, (connection, writer), fault)
+                store = cls(data_dir, facts, (connection, writer), fault, had_log=had_log)
         except (sqlite3.Error, OSError) as error:
             raise translated(error, "opened") from error
         try:

@@ -13,7 +13,8 @@ are moved to other pages, and now and then a copy stays in the unused part of th
 chains keep their length, and zeros are written over what they said, where it stands: they are only ever added at the
 end of their table, and never moved. To make them shorter would give room back, and was tried: it left such copies. Rows
 of entries, actors, blobs and labels do come and go. These tables are emptied in the end, which overwrites their pages,
-and filled again, if they are small enough for that.
+and filled again, if they are small enough for that. That this is owed is noted by whoever removes an actor, in the
+transaction that takes its rows, and struck off in the one that scrubs: where nobody was removed it costs nothing.
 
 What remains, and for how long: copies of small rows in those tables, where they are large. The room of what was
 erased, but for large payloads, is not given back. The log of SQLite (``events.db-wal``)
@@ -50,6 +51,11 @@ WHERE ref = ? AND first_seq >= ? AND first_seq < ? ORDER BY first_seq LIMIT ?
 """
 _MARK = "UPDATE chains SET erasure = 2 WHERE ref = ?"
 
+OWE_SCRUBBING = "INSERT INTO node (key, value) VALUES ('unscrubbed', '1') ON CONFLICT DO NOTHING"
+"""Belongs to every transaction that takes rows away which have to leave no trace."""
+
+_IS_SCRUBBING_OWED = "SELECT EXISTS (SELECT 1 FROM node WHERE key = 'unscrubbed')"
+_SCRUBBED_ALL = "DELETE FROM node WHERE key = 'unscrubbed'"
 _SCRUB_ROWS = 20_000
 _SCRUB_BYTES = 8 * 1024 * 1024  # 0.1 s in which nobody else writes
 
@@ -107,12 +113,13 @@ _FIRST = _Chain(0, ActorId(""), 0)  # comes before all
 class Wiper:
     """Erases what can be erased now. Any thread may use it; a second one waits until the first is done."""
 
-    def __init__(self, payloads: LargePayloads, durability: Durability, fault: Fault) -> None:
+    def __init__(self, payloads: LargePayloads, durability: Durability, fault: Fault, *, is_log_clean: bool) -> None:
+        """``is_log_clean``: no log was there when the store was opened. Who died may have left something in one."""
         self._payloads = payloads
         self._durability = durability
         self._fault = fault
         self._one_at_a_time = threading.Lock()
-        self._is_log_clean = False  # who died may have left something in there
+        self._is_log_clean = is_log_clean
         self._chain = _FIRST
         self._seq = 0  # of the first event that was not looked at yet
 
@@ -136,8 +143,8 @@ class Wiper:
                             return size_bytes
                 except _Unreadable as error:
                     damage = error
+            turn(self._scrub)
             if not self._is_log_clean:
-                turn(self._scrub)
                 turn(self._truncate)
         if damage is not None:
             raise Damaged(str(damage), actor=damage.actor) from damage
@@ -206,7 +213,11 @@ class Wiper:
         return 0
 
     def _scrub(self, connection: sqlite3.Connection) -> int:
-        """Overwrite the pages of tables whose rows come and go."""
+        """Overwrite the pages of tables whose rows come and go, if some of an actor that was removed went."""
+        (is_owed,) = connection.execute(_IS_SCRUBBING_OWED).fetchone()
+        if not is_owed:
+            return 0
+        self._is_log_clean = False
         with self._transaction(connection):
             for table in _SCRUBBED:
                 rows, size_bytes = connection.execute(table.size, (_SCRUB_ROWS + 1,)).fetchone()
@@ -214,6 +225,7 @@ class Wiper:
                     kept = connection.execute(table.select).fetchall()
                     connection.execute(table.delete)
                     connection.executemany(table.insert, kept)
+            connection.execute(_SCRUBBED_ALL)
             self._fault("wipe-scrubbed")
         return 0
 
