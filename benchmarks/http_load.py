@@ -23,7 +23,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -67,43 +66,40 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def connection(
-    address: tuple[str, int], message: bytes, until: float, times: list[float], count: Callable[[], None]
-) -> None:
+async def connection(address: tuple[str, int], message: bytes, until: float, times: list[float]) -> None:
     """Send one message after the other, and read each answer whole."""
     reader, writer = await asyncio.open_connection(*address)
     while time.perf_counter() < until:
         started = time.perf_counter()
         writer.write(message)
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 200"), head
-        at = head.lower().index(b"content-length:") + 15
-        await reader.readexactly(int(head[at : head.index(b"\r\n", at)]))
+        await read_answer(reader)
         times.append(time.perf_counter() - started)
-        count()
     writer.close()
     await writer.wait_closed()
+
+
+async def read_answer(reader: asyncio.StreamReader) -> None:
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200"), head
+    at = head.lower().index(b"content-length:") + 15
+    await reader.readexactly(int(head[at : head.index(b"\r\n", at)]))
+
+
+def rate_of(times: list[float], took: float) -> dict[str, float]:
+    times.sort()
+    return {
+        "per_s": round(len(times) / took),
+        "p50_ms": round(statistics.median(times) * 1000, 2),
+        "p99_ms": round(times[int(len(times) * 0.99)] * 1000, 2),
+    }
 
 
 async def load(address: tuple[str, int], messages: list[bytes], seconds: float) -> dict[str, float]:
     """One connection for each of ``messages``."""
     times: list[float] = []
-    done = 0
-
-    def count() -> None:
-        nonlocal done
-        done += 1
-
     started = time.perf_counter()
-    await asyncio.gather(*(connection(address, message, started + seconds, times, count) for message in messages))
-    took = time.perf_counter() - started
-    times.sort()
-    return {
-        "per_s": round(done / took),
-        "p50_ms": round(statistics.median(times) * 1000, 2),
-        "p99_ms": round(times[int(len(times) * 0.99)] * 1000, 2),
-        "requests": done,
-    }
+    await asyncio.gather(*(connection(address, message, started + seconds, times) for message in messages))
+    return {**rate_of(times, time.perf_counter() - started), "requests": len(times)}
 
 
 def request(path: str, host: str, token: str) -> bytes:
@@ -138,12 +134,7 @@ async def inside(folder: Path, seconds: float) -> dict[str, float]:
 
         await asyncio.gather(*(client(number) for number in range(ACTORS)))
         took = time.perf_counter() - started
-    times.sort()
-    return {
-        "per_s": round(len(times) / took),
-        "p50_ms": round(statistics.median(times) * 1000, 2),
-        "p99_ms": round(times[int(len(times) * 0.99)] * 1000, 2),
-    }
+    return rate_of(times, took)
 
 
 async def seen(address: tuple[str, int], host: str, token: str, actor: str, rounds: int) -> dict[str, float]:
@@ -160,9 +151,7 @@ async def seen(address: tuple[str, int], host: str, token: str, actor: str, roun
     for _ in range(rounds):
         sight = asyncio.create_task(sight_of(reader))
         ask.write(message)
-        head = await asker.readuntil(b"\r\n\r\n")
-        at = head.lower().index(b"content-length:") + 15
-        await asker.readexactly(int(head[at : head.index(b"\r\n", at)]))
+        await read_answer(asker)
         answered = time.perf_counter()
         times.append(max(0.0, await sight - answered))
     for each in (writer, ask):

@@ -10,14 +10,13 @@ A request acts at once and stands if the step fails; in a replay its answer is t
 
 from __future__ import annotations
 
-import base64
 import json as json_module
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from theater_sdk.host import call
-from theater_sdk.text import encoded
+from theater_sdk.text import bytes_of, content_of, encoded
 from theater_sdk.timing import milliseconds
 
 
@@ -75,7 +74,7 @@ def request(
         "method": method,
         "url": url,
         "headers": given,
-        "body": None if body is None else _content(body),
+        "body": None if body is None else content_of(body),
         "timeout-ms": milliseconds(timeout_s),
         "max-redirects": max_redirects,
         "max-response-bytes": max_bytes,
@@ -85,7 +84,7 @@ def request(
     return Response(
         status=answer["status"],
         headers=tuple((name, value) for name, value in answer["headers"]),
-        content=_bytes(answer["body"]),
+        content=bytes_of(answer["body"]),
         url=answer["url"],
     )
 
@@ -98,12 +97,3 @@ def get(url: str, **more: Any) -> Response:  # noqa: ANN401 - as ``request`` has
 def post(url: str, **more: Any) -> Response:  # noqa: ANN401 - as ``request`` has them
     """``request("POST", url, ...)``."""
     return request("POST", url, **more)
-
-
-def _content(body: bytes | str) -> tuple[str, str]:
-    return ("text", body) if isinstance(body, str) else ("base64", base64.b64encode(body).decode("ascii"))
-
-
-def _bytes(content: tuple[str, str]) -> bytes:
-    form, text = content
-    return text.encode() if form == "text" else base64.b64decode(text)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import copy
 import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from theater_sdk.failure import CallFailed
+from theater_sdk.text import bytes_of, content_of
 
 _QUOTA_BYTES = 64 * 2**20
 
@@ -50,9 +50,9 @@ class RehearsedSpaces:
         blobs, labels = self._blobs.setdefault(space, {}), self._labels.setdefault(space, {})
         match function:
             case "put":
-                return self._put(space, _bytes_of(args["content"]))
+                return self._put(space, bytes_of(args["content"]))
             case "put-at-label":
-                labels[args["label"]] = self._put(space, _bytes_of(args["content"]))
+                labels[args["label"]] = self._put(space, bytes_of(args["content"]))
                 return labels[args["label"]]
             case "get-label":
                 return labels.get(args["label"])
@@ -106,15 +106,10 @@ def _listed(function: str, blobs: Mapping[str, bytes], labels: Mapping[str, str]
     return {"used-bytes": used, "quota-bytes": _QUOTA_BYTES, "blobs": len(blobs), "labels": len(labels)}
 
 
-def _bytes_of(content: tuple[str, str]) -> bytes:
-    form, value = content
-    return value.encode() if form == "text" else base64.b64decode(value)
-
-
 def _content_of(data: bytes, form: str) -> tuple[str, str]:
     try:
         return ("text", data.decode())
     except UnicodeDecodeError:
         if form == "text":
             raise CallFailed("not-text") from None
-        return ("base64", base64.b64encode(data).decode("ascii"))
+        return content_of(data)

@@ -8,12 +8,11 @@ What is put, removed and labelled comes with the step, and is seen by the step i
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from theater_sdk.host import call
+from theater_sdk.text import bytes_of, content_of
 
 _PAGE = 1000
 
@@ -46,19 +45,19 @@ class Usage:
 
 def put(content: bytes | str, *, space: str = "self") -> str:
     """Keep bytes, or a text in UTF-8, and return their digest. What is there already costs nothing."""
-    digest: str = call("store", "put", {"space": space, "content": _content(content)})
+    digest: str = call("store", "put", {"space": space, "content": content_of(content)})
     return digest
 
 
 def put_at_label(label: str, content: bytes | str, *, space: str = "self") -> str:
     """Keep bytes or a text, have the label name them, and return their digest."""
-    digest: str = call("store", "put-at-label", {"space": space, "label": label, "content": _content(content)})
+    digest: str = call("store", "put-at-label", {"space": space, "label": label, "content": content_of(content)})
     return digest
 
 
 def get(blob: str, *, space: str = "self") -> bytes:
     """The bytes of a blob."""
-    return _bytes(call("store", "get", {"space": space, "blob": blob, "form": "automatic"}))
+    return bytes_of(call("store", "get", {"space": space, "blob": blob, "form": "automatic"}))
 
 
 def get_text(blob: str, *, space: str = "self") -> str:
@@ -70,7 +69,7 @@ def get_text(blob: str, *, space: str = "self") -> str:
 def get_range(blob: str, offset: int, length: int, *, space: str = "self") -> bytes:
     """At most ``length`` bytes of a blob, from ``offset`` on."""
     args = {"space": space, "blob": blob, "offset": offset, "length": length, "form": "automatic"}
-    return _bytes(call("store", "get-range", args))
+    return bytes_of(call("store", "get-range", args))
 
 
 def exists(blob: str, *, space: str = "self") -> bool:
@@ -134,15 +133,3 @@ def usage(*, space: str = "self") -> Usage:
     """How full a space is."""
     found = call("store", "usage-of", {"space": space})
     return Usage(found["used-bytes"], found["quota-bytes"], found["blobs"], found["labels"])
-
-
-def _content(content: bytes | str) -> tuple[str, str]:
-    if isinstance(content, str):
-        return ("text", content)
-    return ("base64", base64.b64encode(content).decode("ascii"))  # bytes cross the sandbox's wall one by one
-
-
-def _bytes(content: tuple[str, Any]) -> bytes:
-    form, value = content
-    data: bytes = value.encode() if form == "text" else base64.b64decode(value)
-    return data

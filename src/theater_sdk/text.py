@@ -1,7 +1,8 @@
-"""JSON as text: what crosses the wall of the sandbox."""
+"""What crosses the wall of the sandbox: JSON as text, and contents, which are texts or bytes."""
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 from typing import Any
@@ -27,3 +28,14 @@ def encoded(value: Any, what: str) -> str:  # noqa: ANN401 - any JSON
         error.add_note(f"{what} has to be JSON: None, True, False, numbers, strings, lists, dicts with string keys")
         raise
     return text
+
+
+def content_of(data: bytes | str) -> tuple[str, str]:
+    """Bytes, or a text in UTF-8, as a ``content``: bytes would cross the wall one by one."""
+    return ("text", data) if isinstance(data, str) else ("base64", base64.b64encode(data).decode("ascii"))
+
+
+def bytes_of(content: tuple[str, str]) -> bytes:
+    """The bytes of a ``content``."""
+    form, text = content
+    return text.encode() if form == "text" else base64.b64decode(text)

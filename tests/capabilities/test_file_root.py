@@ -18,7 +18,7 @@ from theater.capabilities.file_root import FileRoot, Parts, open_below, open_by_
 
 SECRET = b"secret"
 
-Opener = Callable[[int, Parts, int, int], int]
+Opener = Callable[[int, Parts, int], int]
 
 
 @pytest.fixture(params=[open_below, open_in_one, open_by_parts])
@@ -263,8 +263,8 @@ def test_the_kernel_itself_lets_no_path_lead_out(tmp_path: Path, part: str) -> N
     top = os.open(tmp_path / "root", os.O_PATH)
     try:
         if part == "..":
-            assert number_of(lambda: open_in_one(top, (part, "secret"), os.O_RDONLY, 0)) == errno.EXDEV
-        assert number_of(lambda: open_in_one(top, ("/etc/passwd",), os.O_RDONLY, 0)) == errno.EXDEV
+            assert number_of(lambda: open_in_one(top, (part, "secret"), os.O_RDONLY)) == errno.EXDEV
+        assert number_of(lambda: open_in_one(top, ("/etc/passwd",), os.O_RDONLY)) == errno.EXDEV
     finally:
         os.close(top)
 
@@ -382,9 +382,9 @@ def test_an_old_kernel_walks_part_by_part(root: FileRoot, monkeypatch: pytest.Mo
     def unknown(*_arguments: object) -> int:
         raise OSError(errno.ENOSYS, "unknown")
 
-    def walk(folder: int, parts: Parts, flags: int, mode: int) -> int:
+    def walk(folder: int, parts: Parts, flags: int) -> int:
         walked.append(parts)
-        return open_by_parts(folder, parts, flags, mode)
+        return open_by_parts(folder, parts, flags)
 
     monkeypatch.setattr(file_root, "open_in_one", unknown)
     monkeypatch.setattr(file_root, "open_by_parts", walk)

@@ -14,11 +14,15 @@ import pytest
 
 from tests.cli.fake_client import FakeClient
 from tests.guests import wat
+from tests.server.process import RunningServer
 from theater.cli.main import main
 from theater.engine import WasmtimeEngine
 from theater.model.ids import Digest
 from theater.runtime.server_files import ServerFile, hold_server_lock, write_server_file
 from theater.store import DataDir
+
+COMMAND = [sys.executable, "-c", "import sys; from theater.cli.main import main; sys.exit(main())"]
+"""The command as a process."""
 
 GUESTS = {
     "counter": wat.COUNTER,
@@ -135,6 +139,13 @@ def client(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
     monkeypatch.setattr("theater.cli.session.Session.client", lambda _self: fake)
     monkeypatch.setattr("theater.cli.session.Session.has_server", lambda _self: True)
     return fake
+
+
+@pytest.fixture
+def server(place: Path) -> Iterator[RunningServer]:
+    """It holds the data directory of ``place``."""
+    with RunningServer(place) as running:
+        yield running
 
 
 @pytest.fixture

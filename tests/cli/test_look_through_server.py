@@ -5,7 +5,6 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,20 +13,13 @@ from typing import IO
 
 import pytest
 
-from tests.cli.conftest import Theater
+from tests.cli.conftest import COMMAND, Theater
 from tests.server.process import RunningServer
 from theater.cli.main import main
 
 pytestmark = pytest.mark.slow
 
-COMMAND = [sys.executable, "-c", "import sys; from theater.cli.main import main; sys.exit(main())"]
 PATIENCE_S = 60.0
-
-
-@pytest.fixture
-def server(place: Path) -> Iterator[RunningServer]:
-    with RunningServer(place) as running:
-        yield running
 
 
 @pytest.fixture

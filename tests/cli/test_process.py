@@ -7,19 +7,17 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import termios
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Theater
+from tests.cli.conftest import COMMAND, Theater
 from tests.guests import wat
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("place")]
 
-COMMAND = [sys.executable, "-c", "import sys; from theater.cli.main import main; sys.exit(main())"]
 PATIENCE_S = 60.0
 
 

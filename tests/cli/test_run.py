@@ -57,7 +57,7 @@ def test_run_json_is_one_document(theater: Theater) -> None:
 
 
 def test_run_does_not_wait_for_ever_for_a_reply(theater: Theater, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("theater.cli.performance.REPLY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("theater.cli.performance.REQUEST_TIMEOUT_S", 0.05)
 
     done = theater("--json", "run", "moody.wasm", "--request", '"defer"', "--request", '{"by":2}')
 

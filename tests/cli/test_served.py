@@ -5,12 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Result, Theater
+from tests.cli.conftest import COMMAND, Result, Theater
 from tests.cli.test_hostile import EVIL, EVIL_JSON, evil_guest, looked_at
 from tests.guests import puppet
 from tests.guests.puppet import puppet_manifest, puppet_wat
@@ -20,17 +19,9 @@ __all__ = ["evil_guest"]  # a fixture of another file
 
 pytestmark = pytest.mark.slow
 
-COMMAND = [sys.executable, "-c", "import sys; from theater.cli.main import main; sys.exit(main())"]
 PATIENCE_S = 60.0
 MANIFEST = 'name = "counter"\ncomponent = "counter.wasm"\n'
 ASKING = MANIFEST + '[capabilities.environment]\nallow = ["LANG"]\n'
-
-
-@pytest.fixture
-def server(place: Path) -> Iterator[RunningServer]:
-    """It holds the data directory of ``place``."""
-    with RunningServer(place) as running:
-        yield running
 
 
 def ids(theater: Theater) -> dict[str, str]:

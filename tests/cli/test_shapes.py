@@ -4,19 +4,18 @@ import json
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import COMMAND
 from tests.guests import puppet, wat
 from tests.guests.puppet import puppet_manifest, puppet_wat
 from tests.server.process import RunningServer
 from theater.cli.commands import ROWS, Row
 
 REFERENCE = (Path(__file__).parents[2] / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
-COMMAND = [sys.executable, "-c", "import sys; from theater.cli.main import main; sys.exit(main())"]
 PATIENCE_S = 60.0
 
 _HEADING = re.compile(r"^### `theater ([a-z-]+(?: token [a-z]+)?)", re.MULTILINE)

@@ -6,7 +6,6 @@ import re
 import select
 import signal
 import subprocess
-import sys
 import termios
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,14 +18,13 @@ from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from tests.cli.conftest import Theater
+from tests.cli.conftest import COMMAND, Theater
 from tests.cli.test_hostile import EVIL
 from theater.cli import shell
 from theater.cli.completing import Suggestion
 from theater.cli.output import Output
 from theater.cli.shell import LineCompleter, converse, run_line
 
-COMMAND = [sys.executable, "-c", "import sys; from theater.cli.main import main; sys.exit(main())"]
 PATIENCE_S = 20.0
 
 CTRL_C, CTRL_D, TAB = "\x03", "\x04", "\t"

@@ -27,14 +27,6 @@ from theater.errors import (
 from theater.model import wire
 
 
-@pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
-    """The client of every command."""
-    fake = FakeClient()
-    monkeypatch.setattr("theater.cli.session.Session.client", lambda _self: fake)
-    return fake
-
-
 def messages(*texts: str, closed: str | None = None) -> wire.ChannelMessages:
     return wire.ChannelMessages(messages=[msgspec.Raw(text.encode()) for text in texts], closed=closed)
 

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
 import pytest
 
 from tests.cli.conftest import Theater
+from tests.cli.fake_client import detail
 from theater.cli.session import Session
 from theater.cli.tree import Branch, grown
 from theater.errors import NotFound
@@ -53,7 +55,7 @@ class Known:
         for found in self.rows:
             if id in (found.id, found.name):
                 failure = Failure(seq=1, time="", kind="crashed", reason="trap", message=f"first\n{EVIL}")
-                return detail(found, failure)
+                return msgspec.structs.replace(detail(found), failure=failure)
         raise NotFound(f"no actor {id!r}")
 
     def state(self, id: str, at: int | None = None) -> StateDocument:
@@ -61,35 +63,6 @@ class Known:
 
     def events(self, id: str, start: int = 0, kind: str | None = None, limit: int | None = None) -> Iterator[EventRow]:
         return iter(())
-
-
-def detail(found: ActorRow, failure: Failure | None) -> ActorDetail:
-    return ActorDetail(
-        actor=found,
-        program="0" * 64,
-        role=None,
-        instance=None,
-        manifest=None,
-        params=None,
-        arguments=[],
-        grants={},
-        allowed=[],
-        limits={},
-        limits_set=[],
-        supervision=None,
-        children=[],
-        deferred=0,
-        timers=0,
-        channels=0,
-        chain_bytes=0,
-        state_seq=None,
-        state_bytes=None,
-        failure=failure,
-        engine=None,
-        version=None,
-        node=None,
-        durability="process",
-    )
 
 
 @pytest.fixture

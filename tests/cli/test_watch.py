@@ -6,7 +6,6 @@ import queue
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +13,12 @@ from pathlib import Path
 import pytest
 from watchfiles import Change
 
-from tests.cli.conftest import Theater
+from tests.cli.conftest import COMMAND, Theater
 from tests.guests import wat
 from tests.guests.component import actor
 from tests.server.process import RunningServer
 from theater.cli.watch import SourceFilter
 
-COMMAND = [sys.executable, "-c", "import sys; from theater.cli.main import main; sys.exit(main())"]
 PATIENCE_S = 60.0
 MANIFEST = 'name = "counter"\ncomponent = "build/counter.wasm"\n'
 TIMES = actor(init=wat._COUNT_FROM_START, handle=wat._COUNT.replace("i64.add", "i64.mul"))
@@ -85,12 +83,6 @@ def project(place: Path) -> Path:
     (folder / "theater.toml").write_text(MANIFEST)
     (folder / "actor.wat").write_text(wat.COUNTER)
     return folder
-
-
-@pytest.fixture
-def server(place: Path) -> Iterator[RunningServer]:
-    with RunningServer(place) as running:
-        yield running
 
 
 @pytest.fixture

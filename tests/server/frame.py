@@ -1,5 +1,6 @@
 """The frame round endpoints of a test's own: everything but a runtime, which those do not use."""
 
+import asyncio
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -59,6 +60,7 @@ def framed(
         started="",
         openapi=b"{}",
         metrics=lambda: (b"", "text/plain"),
+        stopping=asyncio.Event(),
     )
     stream = io.StringIO()
     with Log(stream, log_format) as log:

@@ -150,7 +150,9 @@ def test_a_wipe_costs_nothing_where_nobody_was_removed_since_the_last(tmp_path: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("died", ["before it was wiped", "before the tables were scrubbed", "before the log was cut off"])
+@pytest.mark.parametrize(
+    "died", ["before it was wiped", "before the tables were scrubbed", "before the log was cut off"]
+)
 def test_what_a_death_left_in_the_tables_and_in_the_log_is_gone_with_the_next_wipe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, died: str
 ) -> None:
@@ -161,7 +163,7 @@ def test_what_a_death_left_in_the_tables_and_in_the_log_is_gone_with_the_next_wi
         if step is not None:
             monkeypatch.setattr(wiping.Wiper, step, lambda *_: die())
         with opened(tmp_path) as store:
-            append_together(store, Append(other.actor, EMPTY, other.events[:0], record_of(other.actor)))
+            append_together(store, Append(other.actor, EMPTY, (), record_of(other.actor)))
             removed(store, maker)
             if step is not None:
                 store.wipe()

@@ -67,7 +67,7 @@ class FileFacts:
 class FileRoot:
     """One directory. It has no state: any thread may use it."""
 
-    def __init__(self, path: str, opener: Callable[[int, Parts, int, int], int] | None = None) -> None:
+    def __init__(self, path: str, opener: Callable[[int, Parts, int], int] | None = None) -> None:
         self.path = path
         self._open_below = opener or open_below
 
@@ -141,7 +141,7 @@ class FileRoot:
     def create(self, parts: Parts, content: bytes) -> None:
         """Make a file that is not there."""
         with self._at(parts) as (folder, name):
-            file = os.open(_named(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE, 0o666, dir_fd=folder)
+            file = _new_file(folder, _named(name))
             try:
                 _write_all(file, content)
             except BaseException:
@@ -161,7 +161,7 @@ class FileRoot:
         """Make an empty file, unless there is one and it need not be ``is_new``."""
         with self._at(parts) as (folder, name):
             try:
-                os.close(os.open(_named(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE, 0o666, dir_fd=folder))
+                os.close(_new_file(folder, _named(name)))
             except FileExistsError:
                 if is_new:
                     raise
@@ -251,7 +251,7 @@ class FileRoot:
                 old = os.stat(_named(name), dir_fd=folder, follow_symlinks=False)
                 _check_file(old)
             fresh = f".theater-{secrets.token_hex(8)}.tmp"
-            file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE, 0o666, dir_fd=folder)
+            file = _new_file(folder, fresh)
             try:
                 try:
                     if old is not None:  # who could not read it before, cannot now
@@ -267,7 +267,7 @@ class FileRoot:
     @contextmanager
     def _folder(self, parts: Parts) -> Iterator[int]:
         with self._top() as top:
-            folder = self._open_below(top, parts, os.O_RDONLY | os.O_DIRECTORY | _FLAGS, 0)
+            folder = self._open_below(top, parts, os.O_RDONLY | os.O_DIRECTORY | _FLAGS)
             try:
                 yield folder
             finally:
@@ -277,7 +277,7 @@ class FileRoot:
     def _at(self, parts: Parts) -> Iterator[tuple[int, str]]:
         """The directory that a path lies in, and its name there; "" for the granted directory itself."""
         with self._top() as top:
-            folder = self._open_below(top, parts[:-1], _FOLDER, 0)
+            folder = self._open_below(top, parts[:-1], _FOLDER)
             try:
                 yield folder, parts[-1] if parts else ""
             finally:
@@ -304,7 +304,7 @@ class FileRoot:
     def _top(self) -> Iterator[int]:
         slash = os.open("/", _FOLDER)
         try:
-            top = self._open_below(slash, [part for part in self.path.split("/") if part], _FOLDER, 0)
+            top = self._open_below(slash, [part for part in self.path.split("/") if part], _FOLDER)
         finally:
             os.close(slash)
         try:
@@ -313,20 +313,20 @@ class FileRoot:
             os.close(top)
 
 
-def open_below(folder: int, parts: Parts, flags: int, mode: int) -> int:
+def open_below(folder: int, parts: Parts, flags: int) -> int:
     """Open what lies below a directory, following no link: by ``openat2``, or part by part where there is none."""
     try:
-        return open_in_one(folder, parts, flags, mode)
+        return open_in_one(folder, parts, flags)
     except OSError as error:
         if error.errno not in (errno.ENOSYS, errno.EPERM, errno.E2BIG):  # an old kernel, or a sandbox that knows it not
             raise
-    return open_by_parts(folder, parts, flags, mode)
+    return open_by_parts(folder, parts, flags)
 
 
-def open_in_one(folder: int, parts: Parts, flags: int, mode: int) -> int:
+def open_in_one(folder: int, parts: Parts, flags: int) -> int:
     """By ``openat2``."""
     # without O_NOFOLLOW, which with O_PATH would open a link as such
-    how = OpenHow((flags | os.O_CLOEXEC) & ~os.O_NOFOLLOW, mode, _NO_MAGIC_LINKS | _NO_LINKS | _BENEATH)
+    how = OpenHow((flags | os.O_CLOEXEC) & ~os.O_NOFOLLOW, 0, _NO_MAGIC_LINKS | _NO_LINKS | _BENEATH)
     path = os.fsencode("/".join(parts) or ".")
     number = errno.EAGAIN
     for _ in range(_TRIES):
@@ -345,14 +345,14 @@ def open_in_one(folder: int, parts: Parts, flags: int, mode: int) -> int:
     raise OSError(number, os.strerror(number))
 
 
-def open_by_parts(folder: int, parts: Parts, flags: int, mode: int) -> int:
+def open_by_parts(folder: int, parts: Parts, flags: int) -> int:
     """Each part relative to the one before, none of them a link."""
     current = os.dup(folder)
     try:
         for place, part in enumerate(parts or (".",)):
             wanted = flags if place == max(len(parts), 1) - 1 else _FOLDER
             try:
-                found = os.open(part, wanted | _FLAGS, mode, dir_fd=current)
+                found = os.open(part, wanted | _FLAGS, dir_fd=current)
             except NotADirectoryError:
                 if stat.S_ISLNK(os.stat(part, dir_fd=current, follow_symlinks=False).st_mode):
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
@@ -370,6 +370,10 @@ def _named(name: str) -> str:
     if not name:
         raise OSError(errno.EBUSY, "it is the granted directory itself")
     return name
+
+
+def _new_file(folder: int, name: str) -> int:
+    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE, 0o666, dir_fd=folder)
 
 
 def _check_file(found: os.stat_result) -> None:

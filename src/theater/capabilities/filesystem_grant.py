@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Self
 
 from theater.capabilities.grant_table import (
-    ITEMS_MAX,
     check_keys,
     common,
+    few_texts_of,
     least,
     manifest_line,
     number_of,
     outside,
-    texts_of,
 )
 from theater.errors import InvalidManifest
 from theater.model.quantity import parse_size, show_size
@@ -130,10 +129,7 @@ def parse(table: Mapping[str, object]) -> FilesystemGrant:
     ``allow``, the word of ``--allow``, is a list of ``read:PATH`` and ``write:PATH``.
     """
     check_keys(NAME, table, ("read", "write", "call", "quota", "allow"))
-    lists = {key: texts_of(NAME, table, key) for key in (_READ, _WRITE, "allow")}
-    for key, items in lists.items():
-        if len(items) > ITEMS_MAX:
-            raise InvalidManifest(f"[capabilities.{NAME}] {key}: {ITEMS_MAX} items are the most")
+    lists = {key: few_texts_of(NAME, table, key) for key in (_READ, _WRITE, "allow")}
     for item in lists["allow"]:
         mode, colon, path = item.partition(":")
         if mode not in (_READ, _WRITE) or not colon:

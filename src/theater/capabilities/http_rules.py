@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from theater.capabilities.http_addresses import IpAddress, embedded_address
+from theater.capabilities.http_secrets import is_secret_name
 from theater.capabilities.http_url import HttpUrl, host_name, parse_url
 
 ANY_METHOD = "*"
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _METHOD = re.compile(r"[A-Z][A-Z0-9_-]{0,31}\Z")
-_SECRET = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
 _WITH_PORT = re.compile(r"(.*):([0-9]{1,5})\Z")
 _PORT_MAX = 65_535
 
@@ -26,11 +26,6 @@ _PORT_MAX = 65_535
 def is_method(text: str) -> bool:
     """Whether it is a method, in upper case. ``CONNECT`` is not: it asks for a tunnel."""
     return _METHOD.match(text) is not None and text != "CONNECT"
-
-
-def is_secret_name(text: str) -> bool:
-    """Whether a secret can be called that."""
-    return _SECRET.match(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,14 @@ VALUE_MAX_CHARS = 8192
 """As long as a whole header may be at many servers."""
 
 _NAME = "([A-Za-z_][A-Za-z0-9_-]{0,63})"
+_WHOLE_NAME = re.compile(_NAME + r"\Z")
 _PLAIN = re.compile(r"\{\{secret:" + _NAME + r"\}\}")
 _ESCAPED = re.compile("%7B%7Bsecret:" + _NAME + "%7D%7D")
+
+
+def is_secret_name(text: str) -> bool:
+    """Whether a secret can be called that."""
+    return _WHOLE_NAME.match(text) is not None
 
 
 def secrets_in_value(value: str) -> list[str]:

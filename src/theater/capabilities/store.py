@@ -230,8 +230,7 @@ def act_put_at_label(ctx: StepContext, answer: Answer, space: str, label: str, c
 def _recorded(answer: Answer, space: str, content: Content) -> PutBlob:
     """What was put. Raises ``ValueError`` where a forged record says otherwise."""
     data = bytes_of(content)
-    digest = None if data is None else digest_of(data)
-    if data is None or digest is None or digest != answer[1]:
+    if data is None or (digest := digest_of(data)) != answer[1]:
         raise ValueError("the digest is not that of what was put")
     return PutBlob(space, digest, data)
 

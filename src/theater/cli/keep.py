@@ -22,7 +22,7 @@ from theater.client.finding import is_named
 from theater.errors import InvalidInput, NotFound
 from theater.model.wire import Collected, Imported
 from theater.runtime.bundle import open_bundle, write_bundle_of
-from theater.runtime.config import Config, Setting
+from theater.runtime.config import Config
 from theater.runtime.importing import import_bundle as take_in
 from theater.runtime.lookup import find_record
 from theater.store import FileBlobStore, SqliteEventStore
@@ -126,7 +126,7 @@ def show_config(context: typer.Context) -> None:
     if session.output.json:
         session.output.document(_config_document(config))
         return
-    rows = [[key, value.value, value.origin] for key, value in _settings(config).items()]
+    rows = [[key, value.value, value.origin] for key, value in config.settings.items()]
     rows.append(["config file", str(config.file), "read" if config.file.is_file() else "not there"])
     session.output.table(["SETTING", "VALUE", "FROM"], rows)
     session.output.line()
@@ -210,14 +210,10 @@ def _umask() -> int:
     return mask
 
 
-def _settings(config: Config) -> dict[str, Setting]:
-    return config.settings
-
-
 def _config_document(config: Config) -> dict[str, object]:
     return {
         "file": str(config.file),
-        "settings": {key: {"value": item.value, "origin": item.origin} for key, item in _settings(config).items()},
+        "settings": {key: {"value": item.value, "origin": item.origin} for key, item in config.settings.items()},
         "ceiling": {
             "origin": config.ceiling_origin,
             "grants": {name: dict(grant.table()) for name, grant in sorted(config.ceiling.items())},

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from theater.cli.actor_row import row_document
+from theater.cli.actor_row import row_document, status_text
 from theater.cli.guest_output import log_text
 from theater.cli.output import Output
 from theater.cli.salient import event_document, event_line, event_summary, payload_document, payload_in
@@ -102,8 +102,7 @@ def state(
 
 
 def _cells(row: ActorRow) -> list[str]:
-    status = f"{row.status}, hidden state" if row.hidden_state else row.status
-    return [row.id, row.name, status, row.parent or "-", str(row.seq), row.head[:12]]
+    return [row.id, row.name, status_text(row), row.parent or "-", str(row.seq), row.head[:12]]
 
 
 def _logs(rows: Iterator[EventRow]) -> Iterator[tuple[EventRow, Log]]:

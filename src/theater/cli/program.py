@@ -59,7 +59,7 @@ class Group(Program):
     def format_help(self, ctx, formatter):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201 - typer's own types are private
         commands = self.commands
         assert isinstance(commands, Commands)
-        self.commands = commands.titles()  # typer asks each for its line
+        self.commands = dict(commands.titles())  # typer asks each for its line
         try:
             super().format_help(ctx, formatter)
         finally:

@@ -20,7 +20,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from theater.capabilities.registry import installed
 from theater.cli.output import Output
-from theater.client.finding import Where, find, is_named
+from theater.client.finding import Where, is_named, named_in
 from theater.errors import InvalidInput, TheaterError
 from theater.model.json_text import NESTING_MAX
 from theater.runtime.config import Config, read_config
@@ -84,8 +84,7 @@ class Session:
             NoServer: none is named, and none serves the data directory.
             typer.BadParameter, InvalidInput: as ``config``.
         """
-        self.config()  # what is wrong with it is wrong usage here, and not for the client to say
-        return find(self.environ, data_dir=self.data_dir, server=self.server)
+        return named_in(self.config(), self.environ)
 
     def client(self) -> Client:
         """A client of the server to ask; ``with`` it, or close it.

@@ -44,34 +44,30 @@ class Asking:
             exchange.wake(response)
         self._http.close()
 
-    def document(self, call: Call[T], content: Iterator[bytes] | None = None, size_bytes: int = 0) -> T:
+    def document(self, call: Call[T]) -> T:
         """The document that answers a call."""
         assert call.gives is not None
-        return exchange.decoded(self.where, call.gives, self.content(call, content, size_bytes))
+        return exchange.decoded(self.where, call.gives, self.content(call))
 
-    def content(self, call: Call[T], content: Iterator[bytes] | None = None, size_bytes: int = 0) -> bytes:
+    def content(self, call: Call[T]) -> bytes:
         """What answers a call, whole."""
-        with self.opened(call, content, size_bytes) as response:
+        with self.opened(call) as response:
             return self._read(response, calls.ANSWER_MAX_BYTES)
 
     @contextmanager
-    def opened(
-        self, call: Call[T], content: Iterator[bytes] | None = None, size_bytes: int = 0
-    ) -> Iterator[httpx.Response]:
+    def opened(self, call: Call[T]) -> Iterator[httpx.Response]:
         """An answer that has what was hoped for, of which nothing has been read."""
-        with self.sent(call, content, size_bytes) as response:
+        with self.sent(call) as response:
             if not exchange.is_hoped_for(call, response):
                 refused = self._read(response, exchange.PROBLEM_MAX_BYTES)
                 raise exchange.refusal_of(self.where, response, refused)
             yield response
 
     @contextmanager
-    def sent(
-        self, call: Call[T], content: Iterator[bytes] | None = None, size_bytes: int = 0
-    ) -> Iterator[httpx.Response]:
+    def sent(self, call: Call[T]) -> Iterator[httpx.Response]:
         """An answer, whatever it is, of which nothing has been read."""
         where = self.where
-        request = exchange.request_of(where, call, content, size_bytes)
+        request = exchange.request_of(where, call)
         try:
             response = self._http.send(request, stream=True)
             try:

@@ -37,34 +37,30 @@ class AsyncAsking:
         self._closing.set()
         await self._http.aclose()
 
-    async def document(self, call: Call[T], content: AsyncIterator[bytes] | None = None, size_bytes: int = 0) -> T:
+    async def document(self, call: Call[T]) -> T:
         """The document that answers a call."""
         assert call.gives is not None
-        return exchange.decoded(self.where, call.gives, await self.content(call, content, size_bytes))
+        return exchange.decoded(self.where, call.gives, await self.content(call))
 
-    async def content(self, call: Call[T], content: AsyncIterator[bytes] | None = None, size_bytes: int = 0) -> bytes:
+    async def content(self, call: Call[T]) -> bytes:
         """What answers a call, whole."""
-        async with self.opened(call, content, size_bytes) as response:
+        async with self.opened(call) as response:
             return await self._read(response, calls.ANSWER_MAX_BYTES)
 
     @asynccontextmanager
-    async def opened(
-        self, call: Call[T], content: AsyncIterator[bytes] | None = None, size_bytes: int = 0
-    ) -> AsyncIterator[httpx.Response]:
+    async def opened(self, call: Call[T]) -> AsyncIterator[httpx.Response]:
         """An answer that has what was hoped for, of which nothing has been read."""
-        async with self.sent(call, content, size_bytes) as response:
+        async with self.sent(call) as response:
             if not exchange.is_hoped_for(call, response):
                 refused = await self._read(response, exchange.PROBLEM_MAX_BYTES)
                 raise exchange.refusal_of(self.where, response, refused)
             yield response
 
     @asynccontextmanager
-    async def sent(
-        self, call: Call[T], content: AsyncIterator[bytes] | None = None, size_bytes: int = 0
-    ) -> AsyncIterator[httpx.Response]:
+    async def sent(self, call: Call[T]) -> AsyncIterator[httpx.Response]:
         """An answer, whatever it is, of which nothing has been read."""
         where = self.where
-        request = exchange.request_of(where, call, content, size_bytes)
+        request = exchange.request_of(where, call)
         try:
             response = await self._http.send(request, stream=True)
             try:

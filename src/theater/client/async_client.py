@@ -192,7 +192,7 @@ class AsyncClient:
         with path.open("rb") as file:
             size_bytes = file.seek(0, 2)
             file.seek(0)
-            return await self._asking.document(calls.import_bundle(), _pieces(file), size_bytes)
+            return await self._asking.document(calls.import_bundle(_pieces(file), size_bytes))
 
     async def has_blob(self, digest: str) -> bool:
         async with self._asking.sent(calls.has_blob(digest)) as response:

@@ -5,6 +5,7 @@ Both clients only carry these out. A guest's value goes out and comes back as it
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable, Iterable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 from urllib.parse import quote
@@ -19,6 +20,9 @@ T = TypeVar("T")
 
 Json = str | bytes | msgspec.Raw
 """A value as its JSON text: what the server takes, it gives on exactly so."""
+
+Content = bytes | Iterable[bytes] | AsyncIterable[bytes]
+"""What is sent: whole, or in pieces."""
 
 PROMPT_S = 60.0
 """A look at something, or a change that is one commit: if the server is silent for so long, it is not well."""
@@ -56,7 +60,7 @@ class Call(Generic[T]):
     path: str
     gives: type[T] | None
     query: tuple[tuple[str, str], ...] = ()
-    content: bytes | None = None
+    content: Content | None = None
     content_type: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     accept: str = JSON_TYPE
@@ -200,9 +204,17 @@ def bundle(id: str) -> Call[None]:
     return Call("GET", f"{_actor(id)}/bundle", None, accept=ZIP_TYPE, timeout_s=WAIT_S)
 
 
-def import_bundle() -> Call[wire.Imported]:
-    """POST /v1/bundles; the client adds the content."""
-    return Call("POST", "/v1/bundles", wire.Imported, content_type=ZIP_TYPE, timeout_s=WAIT_S)
+def import_bundle(content: Content, size_bytes: int) -> Call[wire.Imported]:
+    """POST /v1/bundles."""
+    return Call(
+        "POST",
+        "/v1/bundles",
+        wire.Imported,
+        content=content,
+        content_type=ZIP_TYPE,
+        headers=(("Content-Length", str(size_bytes)),),
+        timeout_s=WAIT_S,
+    )
 
 
 def has_blob(digest: str) -> Call[None]:

@@ -341,7 +341,7 @@ class Client:
             size_bytes = file.seek(0, 2)
             file.seek(0)
             pieces = iter(lambda: file.read(PIECE_BYTES), b"")
-            return self._asking.document(calls.import_bundle(), pieces, size_bytes)
+            return self._asking.document(calls.import_bundle(pieces, size_bytes))
 
     def has_blob(self, digest: str) -> bool:
         """Whether the server has that component."""

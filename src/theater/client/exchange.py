@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import AsyncIterable, Iterable
 from contextlib import suppress
 from typing import NoReturn, TypeVar
 from urllib.parse import urlencode
@@ -44,11 +43,8 @@ def tls_for(url: str) -> ssl.SSLContext:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody, and reading all authorities takes 30 ms
 
 
-Content = bytes | Iterable[bytes] | AsyncIterable[bytes]
-
-
-def request_of(where: Where, call: Call[T], content: Content | None = None, size_bytes: int = 0) -> httpx.Request:
-    """The request. ``content``, which has ``size_bytes``, is sent in place of the call's own."""
+def request_of(where: Where, call: Call[T]) -> httpx.Request:
+    """The request."""
     url = where.url + call.path
     if call.query:
         url = f"{url}?{urlencode(call.query)}"
@@ -58,13 +54,10 @@ def request_of(where: Where, call: Call[T], content: Content | None = None, size
     if call.content_type is not None:
         headers["Content-Type"] = call.content_type
     headers.update(call.headers)
-    if content is not None:
-        headers["Content-Length"] = str(size_bytes)
     timeout = httpx.Timeout(connect=CONNECT_S, read=call.timeout_s, write=WRITE_S, pool=CONNECT_S)
     extensions = {"timeout": timeout.as_dict()}
-    sent = call.content if content is None else content
     try:
-        return httpx.Request(call.method, url, headers=headers, content=sent, extensions=extensions)
+        return httpx.Request(call.method, url, headers=headers, content=call.content, extensions=extensions)
     except httpx.InvalidURL as error:
         raise InvalidInput(f"{where.url!r} is no server's URL: {error}") from error
 

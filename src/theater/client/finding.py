@@ -45,7 +45,11 @@ def find(environ: Mapping[str, str], *, data_dir: str | None = None, server: str
         InvalidInput: what is named is no URL of a server, or the config cannot be read.
         Damaged: what the server wrote of itself is not for us to trust.
     """
-    config = read_config(installed(), environ, data_dir=data_dir, server=server)
+    return named_in(read_config(installed(), environ, data_dir=data_dir, server=server), environ)
+
+
+def named_in(config: Config, environ: Mapping[str, str]) -> Where:
+    """The same, of a config that was read already. Raises as ``find``."""
     if not is_named(config):
         return _serving(environ, DataDir(Path(config.data_dir.value)))
     url = origin_of(config.server.value)

@@ -15,7 +15,7 @@ from theater.client.calls import Call
 from theater.client.event_stream import StreamEvent
 from theater.client.exchange import decoded
 from theater.client.finding import Where
-from theater.errors import Busy, InternalError, NoServer, TheaterError, Unsound
+from theater.errors import Busy, InternalError, NoServer, Unsound
 from theater.model.wire import EventRow
 
 BACKOFF_MIN_S = 0.1
@@ -94,12 +94,12 @@ class Following:
         """What it means that a stream ended, and the actor is still there."""
         return NoServer(f"the server at {where.url} stopped")
 
-    def delay_s(self, error: TheaterError, now_s: float) -> float:
+    def delay_s(self, error: Busy, now_s: float) -> float:
         """How long to wait before it is tried again.
 
-        Raises: ``error``, where it was never good, or has not been for too long, or trying again does not help.
+        Raises: ``error``, where it was never good, or has not been for too long.
         """
-        if not isinstance(error, Busy) or not self._was_open:
+        if not self._was_open:
             raise error
         if self._opened_s is not None and now_s - self._opened_s >= BACKOFF_MAX_S:
             self._went_well()  # one that is only let in and sent away again has not gone well

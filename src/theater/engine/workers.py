@@ -60,7 +60,7 @@ class Workers:
         self._mine = threading.local()  # is_aside: whether this worker has stepped aside
         # Daemons, so that an interpreter whose engine was not closed can exit; the engine's finalizer closes us then.
         self._threads = [
-            threading.Thread(target=self._work, name=f"theater-guest-{i}", daemon=True)
+            threading.Thread(target=self._work, args=(self._next,), name=f"theater-guest-{i}", daemon=True)
             for i in range(max(WORKERS_MIN, count or os.cpu_count() or 1))
         ]
         self._attentive = len(self._threads)
@@ -168,30 +168,23 @@ class Workers:
             self._attentive += 1
             self._wake.put(None)
         elif len(self._stand_ins) < len(self._blocked):
-            thread = threading.Thread(target=self._stand_in, name="theater-guest-stand-in", daemon=True)
+            thread = threading.Thread(
+                target=self._work, args=(self._next_of_stand_in,), name="theater-guest-stand-in", daemon=True
+            )
             self._stand_ins.add(thread)
             self._attentive += 1
             thread.start()
 
-    def _work(self) -> None:
+    def _work(self, take: Callable[[], GuestCall | None]) -> None:
         count = 0
-        while (call := self._next()) is not None:
-            self._run(call)
-            count += 1
-            if count % RUN_MAX == 0:
-                self._be_idle()
-
-    def _stand_in(self) -> None:
-        """As ``_work``, for as long as somebody is blocked and something is to be done."""
-        count = 0
-        while (call := self._next_of_stand_in()) is not None:
+        while (call := take()) is not None:
             self._run(call)
             count += 1
             if count % RUN_MAX == 0:
                 self._be_idle()
 
     def _next_of_stand_in(self) -> GuestCall | None:
-        """The next call; None where this one is not needed any longer, and is counted no more."""
+        """The next call; None, and counted no more, once nobody is blocked for it any longer or nothing is to do."""
         while True:
             with self._lock:
                 is_needed = len(self._stand_ins) <= len(self._blocked)

@@ -32,3 +32,8 @@ def safe_json(text: str) -> str:
     only stand between tokens, and become spaces.
     """
     return _RISKY.sub(lambda found: " " if found[0] in _SPACES else f"\\u{ord(found[0]):04x}", text)
+
+
+def encodable(text: str) -> str:
+    r"""``text`` with every lone surrogate, which no UTF-8 has, written out: ``\udc80``."""
+    return text.encode("utf-8", "backslashreplace").decode()

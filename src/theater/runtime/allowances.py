@@ -20,7 +20,7 @@ from theater.errors import Damaged, InvalidInput
 from theater.model.wire import Hex64
 from theater.runtime.private_files import check_private, read_private, write_private
 from theater.store.data_dir import DataDir
-from theater.store.files import PRIVATE_FOLDER
+from theater.store.files import make_folder
 
 ALLOWANCE_MAX_AGE_S = 600  # a person allows and starts in one command: what is older was never used
 
@@ -42,8 +42,7 @@ def write_allowance(folder: DataDir, allowed: Sequence[str], *, manifest: str) -
     Raises:
         Damaged: the folder is somebody else's.
     """
-    with suppress(FileExistsError):
-        folder.allowances.mkdir(mode=PRIVATE_FOLDER)
+    make_folder(folder.allowances)
     with _open_allowances(folder) as descriptor:
         _sweep(descriptor)
     name = secrets.token_hex(16)

@@ -44,7 +44,7 @@ async def pages(
         Damaged: what is stored is not what was written.
     """
     with feed.watch(actor) as watch:
-        place = await _read(watch, lambda: _end(store, actor), 0) if start is None else start
+        place = await _read(watch, lambda: end_place(store, actor), 0) if start is None else start
         if actor is not None and await _read(watch, lambda: _is_removed(store, actor), False):
             watch.tell(is_removed=True)  # that was before anybody watched, so that nobody else says so
         while not watch.is_closed:
@@ -96,7 +96,8 @@ def read_page(store: EventStore, actor: ActorId | None, start: int, *, most: int
     return page
 
 
-def _end(store: EventStore, actor: ActorId | None) -> int:
+def end_place(store: EventStore, actor: ActorId | None) -> int:
+    """The place of the next event that will come. Blocks."""
     return store.size_events() if actor is None else store.head(actor).seq + 1
 
 

@@ -16,7 +16,6 @@ ID: Final = Parameter[str](
     "path",
     Annotated[str, Meta(min_length=1, max_length=200, examples=["counter"])],
     "The actor: its exact name, its exact id, or the first 4 and more digits of its id.",
-    is_required=True,
 )
 
 

@@ -69,13 +69,12 @@ class Parameter(Generic[T_co]):
     description: str
     default: T_co = cast("T_co", None)  # noqa: RUF009 - a constant
     read: Callable[[str], T_co] | None = None
-    is_required: bool = False
 
 
-def duration(name: str, place: Place, description: str, *, default: float | None = None) -> Parameter[float | None]:
+def duration(name: str, place: Place, description: str, *, default: float) -> Parameter[float]:
     """A time as people write it, ``5s`` or ``250ms``; the value is in seconds. Bound it in the handler."""
     text = Annotated[str, Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})?(us|ms|s|m|h|d)$", examples=["5s"])]
-    return Parameter[float | None](name, place, text, description, default=default, read=parse_duration)
+    return Parameter[float](name, place, text, description, default=default, read=parse_duration)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,6 @@ class Call:
     """What a handler works with: the runtime, and what belongs to the server."""
     caller: Token
     """Who asks: what is done is recorded as done ``by=call.caller.name``."""
-    request_id: str
     headers: Mapping[str, str]
     """By lower-case name; of one that came twice, the values joined by commas."""
     values: Mapping[tuple[Place, str], object]
@@ -189,9 +187,9 @@ def document(value: wire.Document, *, status: int = 200, headers: Mapping[str, s
     return Response(_ENCODER.encode(value), status, headers=headers, media_type=JSON)
 
 
-def nothing(*, status: int = 204) -> Response:
-    """An answer without a body."""
-    return Response(status_code=status)
+def nothing() -> Response:
+    """An answer without a body: 204."""
+    return Response(status_code=204)
 
 
 def stream(chunks: AsyncIterator[bytes], media: str, *, headers: Mapping[str, str] | None = None) -> StreamingResponse:

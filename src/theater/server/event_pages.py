@@ -7,7 +7,7 @@ from typing import Final
 from theater.model import wire
 from theater.model.ids import ActorId
 from theater.model.ports import EventStore
-from theater.runtime.following import Page, read_page
+from theater.runtime.following import Page, end_place, read_page
 from theater.runtime.views import event_row
 
 SCANNED_MAX: Final = 20_000
@@ -53,11 +53,6 @@ def event_page(
             rows.append(event_row(event, at if actor is None else None))
         size_bytes += _size_bytes(wanted)
     return wire.EventPage(events=rows, next=place if place < end_place(store, actor) else None)
-
-
-def end_place(store: EventStore, actor: ActorId | None) -> int:
-    """The place of the next event that will come. Blocks."""
-    return store.size_events() if actor is None else store.head(actor).seq + 1
 
 
 def _most(wanted: int, kind: str | None) -> int:

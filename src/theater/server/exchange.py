@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -57,7 +56,7 @@ class Exchange:
                         text = text_of(body, data)
                     case "order":
                         ordered = order_of(body, data)
-            call = Call(self._service, caller, trace.request_id, headers, values, pieces, text, ordered)
+            call = Call(self._service, caller, headers, values, pieces, text, ordered)
             response = await self._handled(call, receive)
         await self._answered(response, scope, receive, send)
 
@@ -133,10 +132,3 @@ class Exchange:
                 await response(scope, receive, send)
         else:
             await response(scope, receive, send)
-
-
-def protect(headers: MutableHeaders, request_id: str) -> None:
-    """Add what every answer has."""
-    headers["x-request-id"] = request_id
-    headers.setdefault("x-content-type-options", "nosniff")
-    headers.setdefault("cache-control", "no-store")

@@ -16,7 +16,6 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from theater.errors import BadRequest, Closing, Forbidden, TheaterError
-from theater.server.exchange import protect
 from theater.server.hosts import Hosts
 from theater.server.log import Log
 from theater.server.problem import is_broken_here, is_ours_to_explain, problem_response
@@ -48,7 +47,6 @@ class Gate:
             if message["type"] == "http.response.start":
                 protect(MutableHeaders(raw=message["headers"]), trace.request_id)
                 trace.status = message["status"]
-                trace.is_begun = True
             await send(message)
 
         begun = time.perf_counter()
@@ -93,3 +91,10 @@ class Gate:
             raise Forbidden("requests that come from a web page are not answered", code="foreign-origin")
         if self._is_stopping():
             raise Closing("the server is stopping: try again when it is back")
+
+
+def protect(headers: MutableHeaders, request_id: str) -> None:
+    """Add what every answer has."""
+    headers["x-request-id"] = request_id
+    headers.setdefault("x-content-type-options", "nosniff")
+    headers.setdefault("cache-control", "no-store")

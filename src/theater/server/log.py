@@ -17,7 +17,7 @@ from typing import Final, Literal, Self, TextIO, get_args
 
 import msgspec
 
-from theater.model.safe_text import safe, safe_json
+from theater.model.safe_text import encodable, safe, safe_json
 from theater.server.trace import Trace
 
 LogFormat = Literal["human", "json"]
@@ -114,15 +114,13 @@ class _JsonLines(logging.Formatter):
         document: dict[str, object] = {
             "time": _time(record),
             "level": record.levelname.lower(),
-            "message": _encodable(_cut(record.getMessage(), FIELD_MAX)),
+            "message": encodable(_cut(record.getMessage(), FIELD_MAX)),
         }
         for name, value in _fields(record).items():
-            document.setdefault(
-                _encodable(name), _encodable(_cut(value, FIELD_MAX)) if isinstance(value, str) else value
-            )
+            document.setdefault(encodable(name), encodable(_cut(value, FIELD_MAX)) if isinstance(value, str) else value)
         text = _traceback(record)
         if text:
-            document["traceback"] = _encodable(text)
+            document["traceback"] = encodable(text)
         return safe_json(_encode(document).decode())
 
 
@@ -144,7 +142,7 @@ def _shown(value: object) -> str:
         return safe(str(value))
     if len(value) <= FIELD_MAX and _PLAIN.match(value):
         return value
-    return safe_json(_encode(_encodable(_cut(value, FIELD_MAX))).decode())
+    return safe_json(_encode(encodable(_cut(value, FIELD_MAX))).decode())
 
 
 def _traceback(record: logging.LogRecord) -> str:
@@ -156,7 +154,3 @@ def _traceback(record: logging.LogRecord) -> str:
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[:most] + "…"
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()

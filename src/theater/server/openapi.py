@@ -164,7 +164,7 @@ def _parameter(parameter: Parameter[object]) -> Schema:
     return {
         "name": parameter.name,
         "in": parameter.place,
-        "required": parameter.is_required or parameter.place == "path",
+        "required": parameter.place == "path",
         "description": parameter.description,
         "schema": schema,
     }

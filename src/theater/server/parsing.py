@@ -46,16 +46,17 @@ class ParameterReader:
         """Every declared parameter, with its default where it is not there.
 
         Raises:
-            BadRequest: a query parameter is unknown or came twice, or a required one is missing.
+            BadRequest: a query parameter is unknown or came twice, or one of the path is missing.
             InvalidInput: a value is not of its type; the message names the parameter.
         """
         queried = self._queried(query) if query else {}
+        given_at = {"path": path, "query": queried, "header": headers}
         values: Values = {}
         for parameter, is_text in self._parameters:
-            given = {"path": path, "query": queried, "header": headers}[parameter.place]
-            text = given.get(parameter.name.lower() if parameter.place == "header" else parameter.name)
+            name = parameter.name.lower() if parameter.place == "header" else parameter.name
+            text = given_at[parameter.place].get(name)
             if text is None:
-                if parameter.is_required or parameter.place == "path":
+                if parameter.place == "path":
                     raise BadRequest(f"the {parameter.place} parameter {parameter.name!r} is missing")
                 values[parameter.place, parameter.name] = parameter.default
             else:

@@ -15,7 +15,7 @@ import msgspec
 from starlette.responses import Response
 
 from theater.errors import BadRequest, Forbidden, TheaterError, Unauthorized
-from theater.model.safe_text import safe_json
+from theater.model.safe_text import encodable, safe_json
 from theater.model.wire import Problem
 
 MEDIA: Final = "application/problem+json"
@@ -90,25 +90,19 @@ def status_of(code: str) -> int:
 
 def problem_of(error: BaseException, request_id: str) -> Problem:
     """What is told of an error."""
-    if not isinstance(error, TheaterError) or error.code not in ROWS or error.code == "internal":
-        status, title = ROWS["internal"]
-        return Problem(
-            type=_type("internal"),
-            title=title,
-            status=status,
-            detail=NOTHING_TOLD,
-            code="internal",
-            request_id=request_id,
-        )
-    status, title = ROWS[error.code]
+    code, detail, data = "internal", NOTHING_TOLD, dict[str, object]()
+    if isinstance(error, TheaterError) and not is_ours_to_explain(error):
+        code, detail = error.code, encodable(error.message)
+        data = {name: value for name, value in error.data.items() if not name.startswith("_") and _is_json(value)}
+    status, title = ROWS[code]
     return Problem(
-        type=_type(error.code),
+        type=f"urn:theater:error:{code}",
         title=title,
         status=status,
-        detail=_encodable(error.message),
-        code=error.code,
+        detail=detail,
+        code=code,
         request_id=request_id,
-        data={name: value for name, value in error.data.items() if not name.startswith("_") and _is_json(value)},
+        data=data,
     )
 
 
@@ -137,32 +131,19 @@ def headers_of(error: BaseException, status: int) -> dict[str, str]:
 
 
 def problem_response(error: BaseException, request_id: str) -> Response:
-    """The whole answer to a request that ended in ``error``."""
-    problem = problem_of(error, request_id)
-    return Response(problem_bytes(problem), problem.status, headers=headers_of(error, problem.status), media_type=MEDIA)
-
-
-def problem_bytes(problem: Problem) -> bytes:
-    """The document alone, also for where there is no request yet that could be answered.
+    """The whole answer to a request that ended in ``error``.
 
     It quotes what was sent, and is what somebody looks at first who has ``curl`` and a terminal.
     """
-    return safe_json(_encode(problem).decode()).encode()
-
-
-def _type(code: str) -> str:
-    return f"urn:theater:error:{code}"
-
-
-def _encodable(text: str) -> str:
-    """A text may quote what a client sent, and that may hold what no UTF-8 has."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    problem = problem_of(error, request_id)
+    content = safe_json(_encode(problem).decode())
+    return Response(content, problem.status, headers=headers_of(error, problem.status), media_type=MEDIA)
 
 
 def _is_json(value: object, depth: int = 8) -> bool:
     match value:
         case str():
-            return _encodable(value) == value
+            return encodable(value) == value
         case None | bool() | int() | float():
             return True
         case list() | tuple():

@@ -6,7 +6,8 @@ from http import HTTPStatus
 from typing import Final
 
 from theater.errors import BadRequest, Busy, TheaterError
-from theater.server.problem import MEDIA, headers_of, problem_bytes, problem_of
+from theater.server.gate import protect
+from theater.server.problem import problem_response
 from theater.server.trace import new_request_id
 
 MALFORMED: Final = "the request is not HTTP/1.1 as RFC 9112 has it"
@@ -39,17 +40,10 @@ def too_many_connections(most: int) -> Busy:
 
 def refusal(error: TheaterError) -> bytes:
     """The whole answer, head and all."""
-    problem = problem_of(error, new_request_id())
-    body = problem_bytes(problem)
-    headers = {
-        "content-type": MEDIA,
-        "content-length": str(len(body)),
-        "cache-control": "no-store",
-        "x-content-type-options": "nosniff",
-        "x-request-id": problem.request_id,
-        "connection": "close",
-        **headers_of(error, problem.status),
-    }
-    lines = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+    request_id = new_request_id()
+    answer = problem_response(error, request_id)
+    answer.headers["connection"] = "close"
+    protect(answer.headers, request_id)
+    lines = [f"HTTP/1.1 {answer.status_code} {HTTPStatus(answer.status_code).phrase}".encode()]
+    lines += [b"%b: %b" % header for header in answer.raw_headers]
+    return b"\r\n".join([*lines, b"", bytes(answer.body)])

@@ -28,7 +28,6 @@ DIGEST: Final = Parameter[str](
     "path",
     Annotated[str, Meta(pattern="^[0-9a-f]{64}$")],
     "The SHA-256 of its bytes, in hex.",
-    is_required=True,
 )
 IF_NONE_MATCH: Final = Parameter[str | None](
     "If-None-Match", "header", Annotated[str, Meta(max_length=1000)], "The ETag of what is there already."

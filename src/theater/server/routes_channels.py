@@ -43,7 +43,6 @@ CHANNEL: Final = Parameter[str](
     "path",
     Annotated[str, Meta(min_length=1, max_length=200)],
     "A channel that this token opened.",
-    is_required=True,
 )
 WAIT: Final = duration("wait", "query", "How long to wait for a message, 60s at most.", default=0.0)
 
@@ -71,7 +70,7 @@ async def say(call: Call) -> Response:
 
 async def hear(call: Call) -> Response:
     """What the actor said."""
-    wait_s = call.value(WAIT) or 0.0
+    wait_s = call.value(WAIT)
     if wait_s > HEAR_MAX_S:
         raise InvalidInput(f"wait={wait_s:g}s: it can be {HEAR_MAX_S:g}s at most; ask again when that is over")
     with call.service.channels.used(call.value(CHANNEL), call.caller.name) as held:

@@ -11,10 +11,11 @@ from starlette.responses import Response
 from theater.model import wire
 from theater.model.event import SEQ_MAX, Kind
 from theater.model.ids import ActorId
+from theater.runtime.following import end_place
 from theater.runtime.views import state_document
 from theater.server.actor_path import ID, record_of
 from theater.server.endpoint import EVENT_STREAM, Answer, Call, Endpoint, Parameter, document, stream
-from theater.server.event_pages import end_place, event_page
+from theater.server.event_pages import event_page
 from theater.server.event_stream import UNBUFFERED, event_stream
 
 EVENTS_DEFAULT: Final = 100

@@ -64,7 +64,7 @@ async def send(call: Call) -> Response:
 async def request(call: Call) -> Response:
     """A reply is waited for."""
     timeout_s = call.value(TIMEOUT)
-    if timeout_s is None or timeout_s > REPLY_MAX_S:
+    if timeout_s > REPLY_MAX_S:
         raise InvalidInput(f"timeout: it can be {REPLY_MAX_S:g}s at most")
     actor = await reach(call)
     reply = await actor.request_json(call.text, timeout_s=timeout_s, key=call.value(KEY))

@@ -39,7 +39,7 @@ class Service:
     """The document at ``/openapi.json``."""
     metrics: Callable[[], tuple[bytes, str]]
     """What ``/metrics`` answers now, and its media type. Reads the store: call it on a thread."""
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    stopping: asyncio.Event
     """Set when the server begins to stop: streams end then with ``event: end``, long polls with what they have."""
     channels: ChannelTable = field(default_factory=ChannelTable)
     """Those that clients hold open."""

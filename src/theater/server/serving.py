@@ -13,10 +13,10 @@ import os
 import resource
 import ssl
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,7 @@ from starlette.types import ASGIApp
 
 from theater import __version__
 from theater.errors import InvalidInput
+from theater.model.header import format_time
 from theater.model.ports import Durability
 from theater.runtime.opening import Options
 from theater.runtime.runtime import Runtime
@@ -157,7 +158,7 @@ class _Serving:
         self._stop = stop
         self._connections_max = connections_max
         self._url = door.url(is_secure=options.is_secure)
-        self._started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        self._started = format_time(time.time_ns() // 1000)
 
     async def run(self) -> None:
         """Until it is stopped."""
@@ -165,8 +166,9 @@ class _Serving:
             return
         token = make_or_read_token(self._folder)
         load_tokens(self._folder)  # what is wrong with them is said now, and not to everybody who asks
-        app, stopping = self._app()
-        listener = Listener(self._config(app), Connections(Bounds(connections_max=self._connections_max)), self._stop)
+        listener = Listener(
+            self._config(self._app()), Connections(Bounds(connections_max=self._connections_max)), self._stop
+        )
         asyncio.get_running_loop().set_exception_handler(self._unexpected)
         self._door.listen()
         write_server_file(
@@ -174,20 +176,19 @@ class _Serving:
             ServerFile(url=self._url, token=token, pid=os.getpid(), version=__version__, started=self._started),
         )
         self._log.info(f"listening on {self._url}", data_dir=str(self._folder.root), version=__version__)
-        ending = asyncio.ensure_future(self._end(stopping))
+        ending = asyncio.ensure_future(self._tell_end())
         try:
             await listener.serve(sockets=[self._door.socket])
         finally:
             ending.cancel()
 
-    async def _end(self, stopping: asyncio.Event) -> None:
+    async def _tell_end(self) -> None:
         await self._stop.wanted.wait()
         self._log.info(
             "stopping", detail="no more requests are taken; a second signal does not wait for those there are"
         )
-        stopping.set()
 
-    def _app(self) -> tuple[ASGIApp, asyncio.Event]:
+    def _app(self) -> ASGIApp:
         traffic = Traffic()
         service = Service(
             runtime=self._runtime,
@@ -196,12 +197,11 @@ class _Serving:
             started=self._started,
             openapi=make_openapi(ENDPOINTS),
             metrics=Metrics(self._runtime, traffic, version=__version__).text,
+            stopping=self._stop.wanted,
         )
         hosts = Hosts(self._options.host, self._options.allowed_hosts)
         tokens = TokenStore(self._folder)
-        return make_app(
-            ENDPOINTS, service, tokens=tokens, hosts=hosts, log=self._log, traffic=traffic
-        ), service.stopping
+        return make_app(ENDPOINTS, service, tokens=tokens, hosts=hosts, log=self._log, traffic=traffic)
 
     def _config(self, app: ASGIApp) -> uvicorn.Config:
         return uvicorn.Config(

@@ -9,12 +9,13 @@ from __future__ import annotations
 import fcntl
 import hmac
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from theater.errors import NotFound
+from theater.model.header import format_time
 from theater.model.spelling import nearest
 from theater.model.wire import Scope
 from theater.runtime.server_files import (
@@ -29,6 +30,7 @@ from theater.runtime.server_files import (
 )
 from theater.server.token import Token
 from theater.store import DataDir
+from theater.store.files import PRIVATE_FOLDER
 
 _Stamp = tuple[int, int, int, int] | None
 
@@ -77,7 +79,7 @@ def add_token(folder: DataDir, name: str, scope: Scope) -> str:
     """
     check_token_name(name)
     text = new_token()
-    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    created = format_time(time.time_ns() // 1000)
     with _changing(folder):
         added = NamedToken(name=name, scope=scope, sha256=token_sha256(text), created=created)
         save_tokens(folder, (*load_tokens(folder), added))
@@ -103,7 +105,7 @@ def remove_token(folder: DataDir, name: str) -> NamedToken:
 @contextmanager
 def _changing(folder: DataDir) -> Iterator[None]:
     """Nobody else reads and writes the file meanwhile, so no change is lost."""
-    folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.root.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     descriptor = os.open(folder.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

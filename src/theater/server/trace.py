@@ -26,8 +26,12 @@ class Trace:
     route: str = "-"
     token: str = "-"  # noqa: S105 - the name of one
     status: int = 0
-    is_begun: bool = False
-    """Whether the head of the answer is out."""
+    """Of the answer, once its head is out."""
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the head of the answer is out."""
+        return self.status != 0
 
     def fields(self) -> dict[str, object]:
         """What a line of the log says of the request."""

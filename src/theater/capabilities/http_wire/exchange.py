@@ -48,10 +48,6 @@ class Received:
     body: bytes
     is_unpacked: bool
 
-    def first(self, name: bytes) -> bytes | None:
-        """The value of a header field."""
-        return next((value for key, value in self.headers if key.lower() == name), None)
-
 
 async def exchange(service: HttpService, grant: HttpClientGrant, order: Order) -> tuple[str, object]:
     """What comes of an order: an ``incoming-response``, or an error. Never raises, but where it is cancelled."""
@@ -71,7 +67,7 @@ async def _followed(service: HttpService, grant: HttpClientGrant, order: Order, 
     sent = order.url.target if order.url.query is None else f"{order.url.path}?{values.fill_query(order.url.query)}"
     while True:
         received = await _asked(service, grant, order, sent.encode("ascii"), values)
-        location = received.first(b"location")
+        location = _first(received.headers, b"location")
         if received.status not in _REDIRECTS or location is None or order.redirects == 0:
             return _answer(order, received, values)
         if left == 0:
@@ -156,7 +152,7 @@ def _request(order: Order, address: IpAddress, target: bytes, values: SecretValu
 
 async def _received(order: Order, response: httpx.Response) -> Received:
     headers = response.headers.raw
-    coding = next((value for name, value in headers if name.lower() == b"content-encoding"), b"")
+    coding = _first(headers, b"content-encoding") or b""
     body = Body(coding.decode("latin-1"), order.response_bytes)
     stream = response.stream
     assert isinstance(stream, httpx.AsyncByteStream)
@@ -172,6 +168,10 @@ async def _received(order: Order, response: httpx.Response) -> Received:
         raise Failed("protocol", _reason(str(error) or type(error).__name__)) from error
     finally:
         await stream.aclose()
+
+
+def _first(headers: list[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    return next((value for key, value in headers if key.lower() == name), None)
 
 
 def _answer(order: Order, received: Received, values: SecretValues) -> dict[str, object]:
