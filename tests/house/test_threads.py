@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-CONFTEST = Path(__file__).parents[1] / "conftest.py"
+GUARD = Path(__file__).parents[1] / "thread_guard.py"
 MARKER = "leaves_threads(reason): in the words of pyproject.toml"
 
 LEAVING = """
@@ -30,7 +30,7 @@ def test_joins_its_thread():
 
 @pytest.mark.slow
 def test_a_test_that_leaves_a_thread_behind_fails_unless_it_says_so(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest(CONFTEST.read_text().replace('pytest_plugins = ["pytester"]', ""))
+    pytester.makeconftest(GUARD.read_text())
     pytester.makeini(f"[pytest]\nmarkers =\n    {MARKER}\n")
     pytester.makepyfile(LEAVING)
 
