@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from tests.guests.component import Import, actor
 from theater.capabilities.registry import Registry, built_in
 from theater.capabilities.runtime import RuntimeGrant
-from theater.model.act import Act, Interruption, Place, Service
+from theater.model.act import Act, Interruption
 from theater.model.capability import Capability, Denied, Grant, HostClass, HostFunction, StepContext, Wait
+from theater.model.service import Place, Service
 
 INTERFACE = "vendor:errands/world"
 PATIENCE_S = 20.0

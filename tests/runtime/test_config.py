@@ -211,6 +211,11 @@ def test_what_cannot_be_is_refused_and_the_variable_named(tmp_path: Path, enviro
         ('[secrets]\nKEY = "env:"\n', "secrets.KEY"),
         ('[secrets]\nKEY = "file:relative"\n', "secrets.KEY"),
         ("[secrets]\nKEY = 5\n", "secrets.KEY"),
+        ("tls = 1\n", r"written \[tls.NAME\]"),
+        ("[tls.shop]\n", r"\[tls.shop\] has two keys"),
+        ('[tls.shop]\ncertificate = "/a"\nkey = "b"\n', r"\[tls.shop\] key = 'b': write the absolute path"),
+        ('[tls.shop]\ncertificate = "/a"\nkey = "/b"\nca = "/c"\n', r"\[tls.shop\] has two keys"),
+        ('[tls."a b"]\ncertificate = "/a"\nkey = "/b"\n', "a name has 1 to 64"),
     ],
 )
 def test_what_cannot_be_is_refused_and_the_file_named(tmp_path: Path, text: str | bytes, why: str) -> None:
@@ -224,7 +229,7 @@ def test_what_cannot_be_is_refused_and_the_file_named(tmp_path: Path, text: str 
     ("text", "why"),
     [
         ("[ceiling.timeing]\n", r"\[ceiling.timeing\].*did you mean 'timing'"),
-        ("[ceiling.http-server]\n", "not part of this version"),
+        ('[ceiling.http-server]\nlisten = ["here"]\n', "write an address and a port"),
         ('[ceiling.timing]\nsleep = "long"\n', "sleep"),
         ('[ceiling.environment]\nallow = "LANG"\n', "write a list of texts"),
     ],

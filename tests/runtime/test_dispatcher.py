@@ -357,7 +357,7 @@ def letters(*names: str) -> list[Letter]:
 def dispatcher() -> Iterator[Dispatcher]:
     """One with an actor that nobody wakes up."""
     store = MemoryEventStore()
-    made = Dispatcher(cast("Node", SimpleNamespace(store=store)), cast("Sampler", None))
+    made = Dispatcher(cast("Node", SimpleNamespace(store=store, services=None)), cast("Sampler", None))
     made.surroundings.directory.put(ActorRecord(ACTOR, "extra", "stopped", None, 0, Digest("0" * 64)))
     yield made
     made.shut()

@@ -24,6 +24,7 @@ from theater.model.wit import (
     PrimitiveName,
     Record,
     Result,
+    Tuple,
     Type,
     Variant,
     strip_version,
@@ -40,6 +41,7 @@ from theater.runtime.exports import (
     HANDLERS,
     INIT,
     MIGRATE,
+    SERVE,
     WARM,
     handler_arguments,
 )
@@ -67,9 +69,11 @@ class Interface:
     def type(self, text: str) -> Type:
         if text in get_args(PrimitiveName):
             return Primitive(text)  # type: ignore[arg-type]  # it has just been looked up
-        if found := re.fullmatch(r"(list|option|result)<(.*)>", text):
-            inner = [self.type(part) for part in found[2].split(", ")]
+        if found := re.fullmatch(r"(list|option|result|tuple)<(.*)>", text):
+            inner = [self.type(part) for part in re.findall(r"(?:[^,<]|<.*?>)+", found[2].replace(", ", ","))]
             match found[1], inner:
+                case "tuple", _:
+                    return Tuple(tuple(inner))
                 case "list", [element]:
                     return List(element)
                 case "option", [payload]:
@@ -114,7 +118,7 @@ def test_the_names_are_at_hand_where_programs_are_loaded() -> None:
 
 
 def test_a_migration_and_a_first_step_are_not_of_the_kept_instance() -> None:
-    assert set(WARM) == {HANDLE, *HANDLERS} - {MIGRATE}
+    assert set(WARM) == {HANDLE, SERVE, *HANDLERS} - {MIGRATE}
     assert INIT not in WARM
 
 
@@ -130,6 +134,7 @@ class Surface:
     digest: Digest = COMPONENT
     imports: tuple[ImportedFunction, ...] = ()
     imported_interfaces: tuple[str, ...] = ()
+    resources: Mapping[tuple[str, str], int] = field(default_factory=dict)
     of_other_versions: frozenset[str] = field(default_factory=frozenset)
 
     @property

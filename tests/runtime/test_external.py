@@ -123,12 +123,18 @@ def test_an_act_beyond_the_grant_is_recorded_and_one_that_is_none_is_not(name: s
     chain = Chain()
     boundary = chain.live()
 
+    counted: list[str] = []
+    boundary.count_denial = counted.append
+
     assert call(boundary, name, "forbidden") == ("err", "denied")
     assert call(boundary, name, "nothing") == ("ok", "nothing to do")
 
+    assert len(counted) == 1
     assert chain.said == [("host", HostCall(answer={"err": "denied"}, arguments=["forbidden"]))]
     again, tape = chain.played()
+    again.count_denial = counted.append
     assert call(again, name, "forbidden") == ("err", "denied")
+    assert len(counted) == 1, "a replay counts nothing"
     assert call(again, name, "nothing") == ("ok", "nothing to do")
     assert tape.finish() is None
 

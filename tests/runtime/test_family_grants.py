@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain, combinations
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,86 +10,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.guests import wat
+from tests.runtime.reach import TABLES, Tables, reach
 from tests.runtime.stage import Stage, Workshop
-from theater.capabilities.environment import EnvironmentGrant
 from theater.capabilities.grant_table import manifest_lines
-from theater.capabilities.messaging_grant import RELATIVES, MessagingGrant
-from theater.capabilities.random import RandomGrant
+from theater.capabilities.registry import built_in
 from theater.capabilities.runtime import RuntimeGrant
-from theater.capabilities.supervisor_grant import SupervisorGrant
-from theater.capabilities.timing import TimingGrant
 from theater.errors import Denied
-from theater.model.actor_system import Acquaintance, Relation
 from theater.model.capability import Grant
 from theater.model.effects import ChildOrder
-from theater.model.ids import ActorId
 from theater.runtime.conception import ChildPlan, plan_child
-from theater.runtime.permissions import Grants, decide, default_ceiling
+from theater.runtime.permissions import Grants, decide, decide_again, default_ceiling, parse_grants
 
-Tables = dict[str, dict[str, object]]
-
-RELATIONS: tuple[Relation, ...] = ("parent", "children", "siblings", "descendants")
-SOMEBODY = ActorId("0" * 32)
-NAMES = ("anna", "bert")
-VARIABLES = ("LANG", "LC_ALL", "HOME")
-PATHS = ("/srv", "/srv/a", "/srv/a/b", "/srvx", "/etc")
-TO = (*RELATIVES, "any", *(f"name:{name}" for name in NAMES))
-
-
-def table(**keys: st.SearchStrategy[object]) -> st.SearchStrategy[dict[str, object]]:
-    """A table with some of these keys."""
-    return st.fixed_dictionaries({}, optional=keys)
-
-
-TABLES: st.SearchStrategy[Tables] = st.fixed_dictionaries(
-    {},
-    optional={
-        "messaging": table(to=st.lists(st.sampled_from(TO), max_size=4)),
-        "supervisor": table(directories=st.lists(st.sampled_from(PATHS), max_size=3)),
-        "timing": table(
-            sleep=st.sampled_from(["0s", "1s", "5s", "60s"]),
-            schedule=st.sampled_from(["0s", "1h", "365d"]),
-            repeat=st.sampled_from(["100ms", "1s", "1h"]),
-        ),
-        "random": st.just({}),
-        "environment": table(allow=st.lists(st.sampled_from(["LANG", "L*", "LC_*", "*"]), max_size=3)),
-    },
-)
-
-
-def reach(grants: Grants) -> Iterator[object]:
-    """Everything, of a small world, that these grants allow. How they say themselves that they compare is not asked."""
-    for name, grant in grants.items():
-        yield name
-        yield from _reach(grant)
-
-
-def _reach(grant: Grant) -> Iterator[object]:
-    match grant:
-        case MessagingGrant():
-            for name in (*NAMES, "other"):
-                if grant.knows(name):
-                    yield ("whereis", name)
-                for relations in subsets(RELATIONS):
-                    if grant.reaches(Acquaintance(SOMEBODY, name, frozenset[Relation](relations))):
-                        yield ("message", name, frozenset(relations))
-        case SupervisorGrant():
-            yield from (("directory", path) for path in PATHS if grant.allows(path))
-        case TimingGrant():
-            for ms in (0, 50, 100, 1000, 5000, 60_000, 3_600_000):
-                yield from (("sleep", ms),) * (ms <= grant.sleep_ms)
-                yield from (("schedule", ms),) * (ms <= grant.schedule_ms)
-                yield from (("repeat", ms),) * (ms >= grant.repeat_ms)
-        case EnvironmentGrant():
-            yield from (("variable", name) for name in VARIABLES if grant.allows(name))
-        case RandomGrant() | RuntimeGrant():
-            yield grant
-        case _:
-            raise AssertionError(grant)
-
-
-def subsets(relations: tuple[Relation, ...]) -> Iterator[tuple[Relation, ...]]:
-    return chain.from_iterable(combinations(relations, size) for size in range(len(relations) + 1))
+EVERY = built_in().capabilities
+GENERATIONS = ("child", "grandchild", "great-grandchild")
+SETS: st.SearchStrategy[Tables] = st.fixed_dictionaries({}, optional=dict(TABLES))
 
 
 @pytest.fixture(scope="module")
@@ -113,27 +46,126 @@ def planned(stage: Stage, digest: str, grants: Grants, asked: Tables) -> Grants 
     return None
 
 
+def first(data: st.DataObject) -> Grants | None:
+    """What a root actor has for which a person allowed all that there is; None where even that is not enough."""
+    registry = built_in()
+    asked = data.draw(SETS, label="root")
+    try:
+        return decide(registry, asked, ceiling=default_ceiling(registry), allowed=sorted(EVERY)).effective
+    except Denied:
+        return None
+
+
+def wanted(data: st.DataObject, grants: Grants, generation: str) -> Tables:
+    """What a child asks for: anything, or what its parent could give it, so that many of them come to be."""
+    asked = data.draw(SETS, label=generation)
+    if data.draw(st.booleans(), label="is modest"):
+        fitting = {name: narrowed(name, table, grants[name]) for name, table in asked.items() if name in grants}
+        return {name: dict(grant.table()) for name, grant in fitting.items()}
+    return asked
+
+
+def narrowed(name: str, table: Mapping[str, object], ceiling: Grant) -> Grant:
+    """What a table comes to below a ceiling."""
+    grant: Grant = EVERY[name].parse(table).narrowed(ceiling)
+    return grant
+
+
+def test_every_capability_is_tried() -> None:
+    assert TABLES.keys() == EVERY.keys()
+    for name, capability in EVERY.items():
+        list(reach({name: capability.parse({})}))
+
+
+def pair(name: str) -> st.SearchStrategy[tuple[str, Grant, Grant]]:
+    grant = TABLES[name].map(EVERY[name].parse)
+    return st.tuples(st.just(name), grant, grant)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in TABLES if EVERY[name].ungranted is None))
+@pytest.mark.slow
+def test_what_asks_for_nothing_beyond_another_grant_reaches_nothing_beyond_it(name: str) -> None:
+    """Each of the two, refusing and narrowing, holds without the other."""
+
+    @given(pair(name))
+    @settings(deadline=None, max_examples=200)
+    def holds(found: tuple[str, Grant, Grant]) -> None:
+        _, asked, ceiling = found
+        outer = set(reach({name: ceiling}))
+        if not asked.lines(ceiling):
+            assert set(reach({name: asked})) <= outer
+        both = asked.narrowed(ceiling)
+        assert set(reach({name: both})) <= outer & set(reach({name: asked}))
+        assert both.narrowed(ceiling) == both
+        assert EVERY[name].parse(both.table()) == both
+        assert EVERY[name].parse(asked.table()).narrowed(EVERY[name].parse(ceiling.table())) == both
+
+    holds()
+
+
 @given(data=st.data())
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.slow
 def test_a_child_reaches_nothing_that_its_parent_does_not(node: Stage, data: st.DataObject) -> None:
     path: Path = node.workshop.file(wat.COUNTER)
     digest = node.runtime.blobs.put(path.read_bytes())
-    registry = node.runtime.node.registry
-    try:
-        grants = decide(
-            registry,
-            data.draw(TABLES, label="root"),
-            ceiling=default_ceiling(registry),
-            allowed=("messaging", "supervisor", "timing", "environment"),
-        ).effective
-    except Denied:  # not within what a person allows by these words
+    grants = first(data)
+    if grants is None:
         return
-    for generation in ("child", "grandchild"):
-        asked = data.draw(TABLES, label=generation)
+    ancestors = [grants]
+    for generation in GENERATIONS:
+        asked = wanted(data, grants, generation)
         effective = planned(node, digest, grants, asked)
         if effective is None:
             continue
-        assert set(reach(effective)) <= set(reach(grants))
         assert set(effective) <= {"runtime", *asked}
+        for ancestor in ancestors:
+            assert set(reach(effective)) <= set(reach(ancestor))
+            assert beyond(effective, ancestor) == []
         grants = effective
+        ancestors.append(grants)
+
+
+def beyond(grants: Grants, ceiling: Grants) -> list[str]:
+    """The lines of a manifest that one has and the other does not allow, as the grants themselves say."""
+    return [line for name, grant in grants.items() for line in grant.lines(ceiling.get(name))]
+
+
+@given(data=st.data())
+@settings(deadline=None, max_examples=150)
+@pytest.mark.slow
+def test_a_root_actor_reaches_nothing_beyond_the_ceiling_nor_beyond_what_it_asks_for(data: st.DataObject) -> None:
+    registry = built_in()
+    ceiling = parse_grants(registry, {"runtime": {}, **data.draw(SETS, label="ceiling")}, where="ceiling")
+    asked = wanted(data, ceiling, "root")
+    try:
+        effective = decide(registry, asked, ceiling=ceiling).effective
+    except Denied:
+        return
+    assert set(reach(effective)) <= set(reach(ceiling))
+    assert set(reach(effective)) <= set(reach(parse_grants(registry, {"runtime": {}, **asked}, where="capabilities")))
+    assert beyond(effective, ceiling) == []
+
+
+@given(data=st.data())
+@settings(deadline=None, max_examples=150)
+@pytest.mark.slow
+def test_an_actor_that_goes_on_has_what_it_had_and_no_more(data: st.DataObject) -> None:
+    """Its first event says what it got: read again, under the ceiling that its parent is, that is the same."""
+    registry = built_in()
+    parent = first(data)
+    if parent is None:
+        return
+    asked = wanted(data, parent, "child")
+    try:
+        permissions = decide(registry, asked, ceiling=parent)
+    except Denied:
+        return
+    again = decide_again(registry, permissions.asked, permissions.effective_tables(), ceiling=parent)
+    assert again.effective == permissions.effective
+    narrower = {name: narrowed(name, asked.get(name, {}), grant) for name, grant in parent.items()}
+    try:
+        under_less = decide_again(registry, permissions.asked, permissions.effective_tables(), ceiling=narrower)
+    except Denied:
+        return
+    assert beyond(under_less.effective, narrower | {"runtime": narrower.get("runtime", RuntimeGrant())}) == []

@@ -137,13 +137,13 @@ def test_everything_that_is_missing_is_named_once(desk: Desk) -> None:
         ("wasi:clocks/wall-clock@0.3.0", "now", "it targets WASI 0.3.0; build it for WASI 0.2"),
         ("wasi:clocks/wall-clock@0.1.0", "now", "it targets WASI 0.1.0; build it for WASI 0.2"),
         ("wasi:clocks/wall-clock", "now", "it targets a WASI without version; build it for WASI 0.2"),
-        ("wasi:http/types@0.2.0", "boom", "imports wasi:http/types: HTTP is not supported by this version"),
+        ("wasi:http/types@0.2.0", "boom", "imports 'boom' of wasi:http/types, which this version does not have"),
         ("wasi:http/types@0.3.0", "boom", "it targets WASI 0.3.0"),
         ("wasi:clocks/wall-clock@0.2.0", "boom", "imports 'boom' of wasi:clocks/wall-clock, which this version does"),
         ("wasi:nn/graph@0.2.0", "boom", "imports wasi:nn/graph, which nothing answers"),
         ("theater:actor/timing@0.2.0", "now", "this version answers theater:actor@0.1.0"),
         ("theater:actor/timing@0.1.0", "boom", "imports 'boom' of theater:actor/timing, which this version does not"),
-        ("theater:actor/http-server@0.1.0", "boom", "serving HTTP is not part of this version"),
+        ("theater:actor/http-server@0.1.0", "boom", "imports 'boom' of theater:actor/http-server, which this version"),
         ("theater:actor/timming@0.1.0", "now", "nothing answers; did you mean 'theater:actor/timing'"),
         ("vendor:thing/api@1.0.0", "boom", "imports vendor:thing/api, which nothing answers"),
     ],
@@ -161,9 +161,9 @@ def test_a_function_that_is_imported_outside_of_any_interface(desk: Desk) -> Non
 
 
 def test_an_interface_that_is_imported_for_its_types_alone_is_looked_at_too(desk: Desk) -> None:
-    text = '(component (import "wasi:http/types@0.2.0" (instance))' + wat.COMMAND.strip().removeprefix("(component")
+    text = '(component (import "wasi:http/types@0.3.0" (instance))' + wat.COMMAND.strip().removeprefix("(component")
 
-    assert "HTTP is not supported" in desk.refusal(text)
+    assert "it targets WASI 0.3.0" in desk.refusal(text)
 
 
 def act_nothing(*_args: object) -> None:
@@ -267,7 +267,8 @@ def test_nothing_is_remembered_of_components_that_are_not_here(desk: Desk) -> No
 
 def test_a_component_that_exports_nothing(desk: Desk) -> None:
     assert desk.refusal(wat.EMPTY) == (
-        "this component is no actor: it exports nothing, but neither theater:actor/actor@0.1.0 nor wasi:cli/run@0.2"
+        "this component is no actor: it exports nothing, "
+        "but neither theater:actor/actor@0.1.0 nor wasi:cli/run@0.2 nor wasi:http/incoming-handler@0.2"
     )
 
 
@@ -277,10 +278,17 @@ def test_a_component_that_is_neither_actor_nor_command(desk: Desk) -> None:
     assert "it exports vendor:thing/api, but neither" in desk.refusal(text)
 
 
-def test_a_component_that_serves_http(desk: Desk) -> None:
+def test_a_component_that_serves_http_in_another_way(desk: Desk) -> None:
     text = exporting("wasi:http/incoming-handler@0.2.0", {"handle": PLAIN})
 
-    assert "is an HTTP service (wasi:http/incoming-handler), which this version does not run" in desk.refusal(text)
+    assert "wasi:http/incoming-handler#handle does not have the parameters and result of 0.2" in desk.refusal(text)
+
+
+@pytest.mark.parametrize("version", ["0.3.0", "0.2.0-rc-2023-12-05"])
+def test_a_component_that_serves_http_for_another_wasi(desk: Desk, version: str) -> None:
+    text = exporting(f"wasi:http/incoming-handler@{version}", {"handle": PLAIN})
+
+    assert f"it targets WASI {version}; build it for WASI 0.2" in desk.refusal(text)
 
 
 @pytest.mark.parametrize(

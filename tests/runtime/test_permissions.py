@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from theater.capabilities.environment import EnvironmentGrant
 from theater.capabilities.random import CALL_MAX_BYTES, RandomGrant
-from theater.capabilities.registry import LATER, built_in
+from theater.capabilities.registry import built_in
 from theater.capabilities.runtime import LOG_MAX_BYTES, LOG_MIN_BYTES, RuntimeGrant
 from theater.capabilities.timing import SLEEP_MAX_MS, TimingGrant
 from theater.errors import Denied, InvalidInput, InvalidManifest
@@ -184,14 +184,6 @@ def test_an_unknown_capability_is_refused_with_the_nearest() -> None:
         decided({}, allowed=["timeing=X"])
 
 
-@pytest.mark.parametrize("name", sorted(LATER))
-def test_a_capability_of_a_later_version_is_named_as_one(name: str) -> None:
-    with pytest.raises(InvalidManifest, match="not part of this version"):
-        decided({name: {}})
-    with pytest.raises(InvalidInput, match=f"--allow {name}: .* not part of this version"):
-        decided({}, allowed=[name])
-
-
 def test_a_table_that_cannot_be_names_its_key() -> None:
     with pytest.raises(InvalidManifest, match=r"\[capabilities.timing\] has no key 'sleeps'.*did you mean 'sleep'"):
         decided({"timing": {"sleeps": "1s"}})
@@ -204,8 +196,8 @@ def test_a_pattern_that_cannot_be_is_refused(allowed: str) -> None:
 
 
 def test_grants_say_where_they_were_read() -> None:
-    with pytest.raises(InvalidManifest, match=r"\[ceiling.http-server\]"):
-        parse_grants(REGISTRY, {"http-server": {}}, where="ceiling")
+    with pytest.raises(InvalidManifest, match=r"\[ceiling.http-servers\]: there is no"):
+        parse_grants(REGISTRY, {"http-servers": {}}, where="ceiling")
 
 
 # -- deciding again --------------------------------------------------------------------------------------------------

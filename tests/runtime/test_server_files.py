@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from theater.errors import Damaged, InvalidInput, NameTaken
-from theater.runtime.allowances import ALLOWANCE_MAX_AGE_S, take_allowance, write_allowance
+from theater.runtime.allowances import ALLOWANCE_MAX_AGE_S, Allowance, take_allowance, write_allowance
 from theater.runtime.server_files import (
     RESERVED_NAMES,
     TOKENS_MAX,
@@ -277,7 +277,7 @@ def test_what_is_allowed_is_allowed_once(folder: DataDir) -> None:
 
     assert mode_of(folder.allowances) == 0o700
     assert [mode_of(file) for file in folder.allowances.iterdir()] == [0o600]
-    assert take_allowance(folder, name, manifest=MANIFEST) == ("a", "b")
+    assert take_allowance(folder, name, manifest=MANIFEST).allowed == ("a", "b")
     assert list(folder.allowances.iterdir()) == []
     with pytest.raises(InvalidInput, match="allow it again"):
         take_allowance(folder, name, manifest=MANIFEST)
@@ -289,6 +289,19 @@ def test_what_is_allowed_is_allowed_for_one_manifest_and_is_used_up_by_another(f
     with pytest.raises(InvalidInput, match="another manifest"):
         take_allowance(folder, name, manifest=MANIFEST + "#")
     with pytest.raises(InvalidInput, match="nothing is allowed"):
+        take_allowance(folder, name, manifest=MANIFEST)
+
+
+def test_where_the_manifest_lies_comes_with_what_is_allowed(folder: DataDir) -> None:
+    name = write_allowance(folder, [], manifest=MANIFEST, manifest_folder="/srv/a")
+
+    assert take_allowance(folder, name, manifest=MANIFEST) == Allowance((), "/srv/a")
+
+
+def test_a_folder_that_is_no_whole_path_is_none(folder: DataDir) -> None:
+    name = write_allowance(folder, ["a"], manifest=MANIFEST, manifest_folder="srv/a")
+
+    with pytest.raises(Damaged, match="without its whole path"):
         take_allowance(folder, name, manifest=MANIFEST)
 
 
@@ -386,7 +399,7 @@ def test_of_two_that_take_an_allowance_one_has_it(folder: DataDir) -> None:
         def take(name: str = name, taken: list[tuple[str, ...]] = taken, barrier: threading.Barrier = barrier) -> None:
             barrier.wait(5)
             with suppress(InvalidInput):
-                taken.append(take_allowance(folder, name, manifest=MANIFEST))
+                taken.append(take_allowance(folder, name, manifest=MANIFEST).allowed)
 
         threads = [threading.Thread(target=take) for _ in range(4)]
         for thread in threads:

@@ -165,7 +165,7 @@ class _Walker:
                     names = (at + size, section.end - at - size)
                 continue
             if section.id == _MEMORY:
-                self.memories += self._number(section.body, section.end)[0] > 0
+                self.memories += self._number(section.body, section.end)[0]
             elif section.id == _GLOBAL and (count := self._number(section.body, section.end)[0]) > GLOBALS_MAX:
                 raise InvalidComponent(f"a core module has {count} globals; it may have {GLOBALS_MAX}")
             parts.append(self._data[section.start : section.end])

@@ -19,7 +19,7 @@ from theater.engine.symbols import Symbols
 from theater.errors import InvalidInput
 from theater.model.execution import ImportedFunction
 from theater.model.ids import Digest
-from theater.model.wit import Function
+from theater.model.wit import Function, strip_version
 
 LARGE_CODE_BYTES = 4 << 20
 """Compiled code above this has an interpreter in it: its stores take long to make and to free, so without the GIL."""
@@ -85,6 +85,10 @@ class WasmtimeProgram:
     @property
     def exports(self) -> Mapping[tuple[str, str], Function]:
         return {key: exported.type for key, exported in self._shape.exports.items()}
+
+    @property
+    def resources(self) -> Mapping[tuple[str, str], int]:
+        return {(strip_version(found.interface), found.name): found.number for found in self._shape.resources}
 
     def export(self, interface: str, function: str) -> Export:
         """The exported function, its conversions compiled. Raises ``InvalidInput`` if it cannot be called."""

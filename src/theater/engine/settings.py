@@ -41,14 +41,14 @@ _OFF = (
     "gc_support",
     "wasm_function_references",
     "wasm_exceptions",
-    "wasm_multi_memory",
     "wasm_tail_call",
     "wasm_relaxed_simd",
     "wasm_wide_arithmetic",
     "wasm_custom_page_sizes",
     "wasm_stack_switching",
 )
-"""Proposals that are off: nondeterministic (threads, relaxed SIMD), or more surface than any toolchain needs yet."""
+"""Proposals that are off: nondeterministic (threads, relaxed SIMD), or more surface than any toolchain needs yet.
+Several memories in a module are on: what joins the parts of a composed component has one of each."""
 
 STRIPPING = 1
 """The version of what is taken out of a component before it is compiled."""

@@ -1,13 +1,10 @@
-"""Acting in the world: what an external call does, and what a capability keeps for all actors of a node."""
+"""Acting in the world: what an external call does, and what one that looks at the world does."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
-
-from theater.model.ports import Clock, Entropy
 
 
 class Interruption(Protocol):
@@ -20,6 +17,9 @@ class Interruption(Protocol):
     def when_wanted(self, action: Callable[[], None]) -> None:
         """Call ``action`` once, on the thread that wants it, or at once where that has happened."""
 
+    def when_over(self, action: Callable[[], None]) -> None:
+        """Likewise when the step is over: for an act that ``lasts``."""
+
 
 Give = Callable[[object, object], object]
 """``(answer, note)``: see ``Act``."""
@@ -31,9 +31,9 @@ class Act:
 
     ``perform(service, interruption)`` is called live alone, on a thread of its own that holds nothing, once the intent
     is durable; it returns the answer, in the shape of the function's result, and never None (which would say that the
-    time is over): a function with an act has a ``result``. It never raises, and ends soon when it is interrupted; where
-    that is before its turn has come, it is not called at all. ``service`` is what the capability's ``open_service``
-    made for the node.
+    time is over): one of a function without a result is ``Noted``. It never raises, and ends soon when it is
+    interrupted; where that is before its turn has come, it is not called at all. ``service`` is what the capability's
+    ``open_service`` made for the node.
 
     ``unknown`` makes the answer where the process died between intent and answer: nobody knows what came of it. An act
     that ``is_safe`` has no intent and is performed again then: it changes nothing out there.
@@ -47,6 +47,11 @@ class Act:
     ``perform`` noted with its answer (``Noted``), None where nothing. It is called live and in a replay.
 
     ``service`` names another capability whose service it takes than that of the function.
+
+    ``about`` is a JSON value that is recorded with the arguments: what is about to be done, where they do not say that.
+
+    One that ``lasts`` may leave something going when it has returned or is interrupted, for another act of the step to
+    wait for: it ends that when the step is over (``Interruption.when_over``).
     """
 
     perform: Callable[[Any, Interruption], object]  # each capability knows the type of its own service
@@ -55,6 +60,8 @@ class Act:
     under: str | None = None
     give: Give | None = None
     service: str | None = None
+    about: object = None
+    lasts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,32 +74,3 @@ class Look:
 
     look: Callable[[], object]
     give: Give | None = None
-
-
-class Place(Protocol):
-    """Where a capability's service is opened: what the node has for it."""
-
-    @property
-    def folder(self) -> Path:
-        """A folder of its own in the data directory; made when it is asked for."""
-
-    @property
-    def clock(self) -> Clock:
-        """The node's."""
-
-    @property
-    def entropy(self) -> Entropy:
-        """The node's."""
-
-    def secret(self, name: str) -> str | None:
-        """The value of one of the node's secrets, as of now; None where the node names none of that name.
-
-        It must not come into a chain, an answer, an error or a log.
-        """
-
-
-class Service(Protocol):
-    """What a capability keeps for all actors of a node: connections, processes, open folders."""
-
-    def close(self) -> None:
-        """Let go of everything, and join every thread."""

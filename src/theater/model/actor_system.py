@@ -6,13 +6,14 @@ reserves is given back if the step fails. A replay has none: what was seen is in
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from theater.model.act import Service
 from theater.model.effects import ChildOrder
 from theater.model.event import Event
 from theater.model.ids import ActorId, Digest
+from theater.model.service import Service
 
 Problem = tuple[str, object]
 """Why a call cannot be made now: a case of the interface's own ``variant error``, with its payload."""
@@ -133,10 +134,18 @@ class ActorSystem(Protocol):
     def space(self, name: str) -> SpaceView:
         """The space for blobs that this actor means by ``self``, ``tree`` or another name."""
 
-    # -- messaging
+    # -- services of capabilities
 
     def service(self, capability: str) -> Service:
         """What that capability keeps for the node."""
+
+    def hold(self, release: Callable[[], None]) -> None:
+        """Something in the world was reserved for what this step will have done: ``release`` is called if it fails."""
+
+    def is_client_waiting(self, request_id: str) -> bool:
+        """Whether an HTTP client waits for an answer of this actor to that request."""
+
+    # -- messaging
 
     def acquaintance(self, actor: str) -> Acquaintance | None:
         """The actor with this id: any on this node, ended or not, and those that this step spawns."""

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
 
-from theater.model.act import Act, Place, Service
+from theater.model.act import Act
 from theater.model.actor_system import ActorSystem
-from theater.model.effects import AtOnce, Effect
+from theater.model.crash import StepCrash
+from theater.model.effects import AtOnce, Effect, Tell
 from theater.model.ids import ActorId, Digest
 from theater.model.limits import Limits
+from theater.model.narrowing import Least
 from theater.model.randomness import Stream
+from theater.model.service import Place, Service
 
 
 class HostClass(Enum):
@@ -70,10 +73,12 @@ class Denied:
     A ``check`` returns it too where the call cannot be made as things are now.
 
     Nothing was touched. The guest gets ``answer``; the call is recorded as a ``host`` event, so that it can be seen and
-    counted, even where an answer within the grant would have been derived.
+    counted, even where an answer within the grant would have been derived. ``note`` is a JSON value that is recorded
+    with it: what was asked, where arguments and answer do not say that.
     """
 
     answer: object
+    note: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,29 +92,73 @@ class Noted:
     note: object
 
 
-class Resources:
-    """The resources of one instance: numbered in the order of creation, from 1; a number is never used again."""
+class Holding(Protocol):
+    """Something of a guest's that the host keeps in memory."""
 
-    __slots__ = ("_items", "_next")
+    held_bytes: int
+
+
+class Resources:
+    """The resources of one instance: numbered in the order of creation, from 1; a number is never used again.
+
+    An item that keeps bytes of the guest's is ``Holding``; their number is changed by ``hold`` alone. One with a method
+    ``let_go`` hears when the guest has let go of it.
+    """
+
+    __slots__ = ("_children", "_items", "_next", "_parents", "held_bytes")
 
     def __init__(self) -> None:
         self._items: dict[int, object] = {}
         self._next = 1
+        self._parents: dict[int, int] = {}
+        self._children: dict[int, int] = {}
+        self.held_bytes = 0
+        """What all items keep."""
 
-    def add(self, item: object) -> int:
-        """Give ``item`` the next number."""
+    def add(self, item: object, *, of: int | None = None) -> int:
+        """Give ``item`` the next number. It is a child ``of`` another one, which must not go before it."""
         number = self._next
         self._next += 1
         self._items[number] = item
+        self.held_bytes += getattr(item, "held_bytes", 0)
+        if of is not None:
+            self._parents[number] = of
+            self._children[of] = self._children.get(of, 0) + 1
         return number
 
     def get(self, number: int) -> Any:  # noqa: ANN401 - each capability knows what it put there
         """The item of a number that the guest holds. The engine lets no other number through."""
         return self._items[number]
 
+    def hold(self, item: Holding, more_bytes: int, *, most_bytes: int) -> None:
+        """Have ``item``, which is one of these, keep so many bytes more.
+
+        Raises:
+            StepCrash: all of them would keep more than ``most_bytes``.
+        """
+        if self.held_bytes + more_bytes > most_bytes:
+            raise StepCrash("host-data", f"the host would keep more than {most_bytes} bytes for this guest")
+        item.held_bytes += more_bytes
+        self.held_bytes += more_bytes
+
     def drop(self, number: int) -> None:
-        """The guest let go of it."""
-        self._items.pop(number, None)
+        """The guest let go of it.
+
+        Raises:
+            StepCrash: it has children, which is a trap.
+        """
+        if self._children.get(number):
+            raise StepCrash("trap", "the guest let go of a resource before it let go of its children")
+        item = self._items.pop(number, None)
+        self.held_bytes -= getattr(item, "held_bytes", 0)
+        parent = self._parents.pop(number, None)
+        if parent is not None:
+            self._children[parent] -= 1
+            if not self._children[parent]:
+                del self._children[parent]
+        let_go = getattr(item, "let_go", None)
+        if let_go is not None:
+            let_go()
 
 
 class StepContext(Protocol):
@@ -150,6 +199,9 @@ class StepContext(Protocol):
     @property
     def arguments(self) -> tuple[str, ...]:
         """The program's arguments as of genesis, without a program name."""
+
+    def grant(self, capability: str) -> Any:  # noqa: ANN401 - each capability knows its own
+        """The actor's grant of another capability, which its arguments lead to; None where it has none."""
 
     @property
     def resources(self) -> Resources:
@@ -298,3 +350,12 @@ class Capability(Generic[G_co]):
     interface."""
     open_service: Callable[[Place], Service] | None = None
     """Called once a node, when something of the capability is first called live."""
+    least: Least[G_co] | None = None
+    """How its grant is narrowed to what a history needs; None: it is left as it was granted."""
+    serves: Callable[[Service, ActorId, Any, bool], Tell | None] | None = None
+    """``(service, actor, grant, must)``, called at the birth of an actor that is a service: reserves where it is asked.
+
+    The capability's service is told what comes back, which is kept with the birth. Where the actor cannot be asked
+    there, it raises ``InvalidInput``, and leaves nothing reserved; unless it ``must`` go on, as the birth of a child
+    has to: then that shows later.
+    """

@@ -163,6 +163,16 @@ class RemoveLabel(msgspec.Struct, frozen=True):
     label: str
 
 
+class Tell(msgspec.Struct, frozen=True):
+    """The service of a capability is told something, and the node keeps this for it from then on, by these keys."""
+
+    capability: str
+    order: object
+    """A frozen value of the capability's own."""
+    keeps: tuple[tuple[str, bytes], ...] = ()
+    drops: tuple[str, ...] = ()
+
+
 Effect = (
     Send
     | Reply
@@ -182,6 +192,7 @@ Effect = (
     | RemoveBlob
     | SetLabel
     | RemoveLabel
+    | Tell
 )
 
 

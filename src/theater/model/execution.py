@@ -89,6 +89,10 @@ class Program(Protocol):
     def exports(self) -> Mapping[tuple[str, str], Function]:
         """Exported functions by (interface without version or "", function)."""
 
+    @property
+    def resources(self) -> Mapping[tuple[str, str], int]:
+        """Imported resources by (interface without version, name): their numbers, as in ``wit.Handle``."""
+
 
 class Instance(Protocol):
     """A living instance that a warm actor keeps between two calls. Only one call at a time; ``close`` frees it."""

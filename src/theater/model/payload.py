@@ -100,12 +100,15 @@ class HostCall(Payload, frozen=True):
     intent: int | None = None
     read: object = None
     """What was read to decide on the call, where that is more than its arguments."""
+    about: object = None
+    """What was to be done, where the arguments do not say that, and no intent did."""
 
 
 class Intent(Payload, frozen=True):
-    """A call that is about to act or to wait."""
+    """A call that is about to act or to wait. ``about`` says what it does, where its arguments do not."""
 
     arguments: list[object]
+    about: object = None
 
 
 class Log(Payload, frozen=True):

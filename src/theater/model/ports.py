@@ -23,7 +23,9 @@ Status = Literal["running", "paused", "stopped", "crashed"]
 LIVING: tuple[Status, ...] = ("running", "paused")
 """An actor that takes messages, and whose name is its own."""
 
-Space = Literal["mailbox", "signal", "answer", "deferred", "timer", "channel", "child", "duty", "subscription", "key"]
+Space = Literal[
+    "mailbox", "signal", "answer", "deferred", "timer", "channel", "child", "duty", "subscription", "key", "service"
+]
 """What kinds of things an actor holds durably beside its chain; see ``Entry``."""
 
 Durability = Literal["process", "power"]

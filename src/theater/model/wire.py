@@ -144,6 +144,8 @@ class ActorDetail(Document, frozen=True):
     """Requests that it put off."""
     timers: Count
     channels: Count
+    services: list[str]
+    """What the node has open for it, a line each: where it listens. Empty where no node runs."""
     chain_bytes: Count
     state_seq: int | None
     """The event that holds the state; null where there is none."""

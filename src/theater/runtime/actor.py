@@ -426,6 +426,9 @@ class Actor:
         """It ends with this event: whoever waits for it hears so; what was only sent to it stays, for a restart."""
         being = self._being
         let_go(being, self._mailbox, brought, told, what=self.status)
+        services = being.surroundings.node.services
+        if services is not None:
+            brought.after.append(lambda: services.ended(being.id))
         self.supervising.ended(closing, reason, brought)
         stop = self._stopping.under_way
         if being.holdings.awaited is not None:

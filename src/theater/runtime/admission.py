@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from theater.errors import MailboxFull
 from theater.runtime.being import Being
+from theater.runtime.exports import DEFERRING
 from theater.runtime.letter import Letter
-from theater.runtime.loading import HANDLE
 
 
 def take_place(being: Being) -> None:
@@ -24,16 +24,17 @@ def take_place(being: Being) -> None:
 def require_room(being: Being, letter: Letter) -> None:
     """Whether a request from outside can be put off as well. Where it cannot, it does not get into the mailbox.
 
-    Those of other actors do not count here, so that whoever is outside can still ask for them to be answered.
+    Those of other actors do not count here, so that whoever is outside can still ask for them to be answered; nor do
+    the clients of its HTTP servers, who have as much room of their own.
 
     Raises:
         MailboxFull: as many from outside wait for an answer as its manifest allows.
     """
     most = being.anatomy.limits.outstanding
     holdings = being.holdings
-    if not letter.expects_reply or letter.export != HANDLE or len(holdings.deferred or ()) < most:
+    if not letter.expects_reply or letter.export not in DEFERRING or len(holdings.deferred or ()) < most:
         return
     now_us = being.surroundings.node.clock.now_us()
-    waiting = [each for each in holdings.all_deferred() if each.sender is None and not each.is_expired(now_us)]
-    if len(waiting) >= most:
+    alike = (each for each in holdings.all_deferred() if each.sender is None and each.export == letter.export)
+    if sum(not each.is_expired(now_us) for each in alike) >= most:
         raise MailboxFull(f"{being.record.name!r} has put off as many answers as it may ({most}); try again")

@@ -1,18 +1,22 @@
 """What a person allowed an actor that the server is to start, restart or fork, each good for one time.
 
 ``--allow`` writes a file into the data directory and names it in the order; the server reads and removes
-it. So the right to go beyond the ceiling comes from the data directory's owner, and never from a token alone.
+it. So the right to go beyond the ceiling comes from the data directory's owner, and never from a token alone. The same
+file says in which folder the manifest lies, where it asks for something that has paths: to name a place on the server's
+disk is a right as well.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 import msgspec
 
@@ -27,15 +31,27 @@ ALLOWANCE_MAX_AGE_S = 600  # a person allows and starts in one command: what is 
 _ALLOWANCE_NAME = re.compile(r"[0-9a-f]{32}\Z")
 
 
-class _Allowance(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What was allowed, and where the manifest lies; None: in no folder."""
+
+    allowed: tuple[str, ...] = ()
+    manifest_folder: str | None = None
+
+
+class _File(msgspec.Struct, frozen=True):
     allowed: list[str]
     manifest_sha256: Hex64
+    manifest_folder: str | None = None
 
 
-def write_allowance(folder: DataDir, allowed: Sequence[str], *, manifest: str) -> str:
+def write_allowance(
+    folder: DataDir, allowed: Sequence[str], *, manifest: str, manifest_folder: str | None = None
+) -> str:
     """Allow the next start of exactly this manifest what goes beyond the ceiling; returns the name to start it with.
 
-    A restart or a fork is a start, too.
+    A restart or a fork is a start, too. ``manifest_folder`` is what relative paths in it are relative to, absolute and
+    without links; an actor that is there already keeps its own.
 
     Who can write here owns the data directory, and that is the whole right: no token gives it.
 
@@ -46,12 +62,12 @@ def write_allowance(folder: DataDir, allowed: Sequence[str], *, manifest: str) -
     with _open_allowances(folder) as descriptor:
         _sweep(descriptor)
     name = secrets.token_hex(16)
-    allowance = _Allowance(list(allowed), _manifest_sha256(manifest))
+    allowance = _File(list(allowed), _manifest_sha256(manifest), manifest_folder)
     write_private(folder.allowances / f"{name}.json", msgspec.json.encode(allowance), replace=False)
     return name
 
 
-def take_allowance(folder: DataDir, name: str, *, manifest: str) -> tuple[str, ...]:
+def take_allowance(folder: DataDir, name: str, *, manifest: str) -> Allowance:
     """What was allowed under that name, which is used up with this, whatever comes of it.
 
     Raises:
@@ -74,14 +90,16 @@ def take_allowance(folder: DataDir, name: str, *, manifest: str) -> tuple[str, .
     except FileNotFoundError:
         raise gone from None
     try:
-        allowance = msgspec.json.decode(content, type=_Allowance)
+        allowance = msgspec.json.decode(content, type=_File)
     except msgspec.DecodeError as error:
         raise Damaged(f"what is allowed under {name} cannot be read ({error}): allow it again") from error
     if age_s > ALLOWANCE_MAX_AGE_S:
         raise gone
     if allowance.manifest_sha256 != _manifest_sha256(manifest):
         raise InvalidInput("what was allowed was allowed for another manifest: look at this one, and allow it again")
-    return tuple(allowance.allowed)
+    if allowance.manifest_folder is not None and not posixpath.isabs(allowance.manifest_folder):
+        raise Damaged(f"what is allowed under {name} names a folder without its whole path: allow it again")
+    return Allowance(tuple(allowance.allowed), allowance.manifest_folder)
 
 
 def _manifest_sha256(manifest: str) -> str:

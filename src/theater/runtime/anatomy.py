@@ -60,6 +60,7 @@ def anatomy_of(loader: Loader, actor: ActorId, genesis: Genesis, loaded: Loaded,
         parent=ActorId(genesis.parent) if genesis.parent is not None else None,
         component=loaded.program.digest,
         limits=_limits(tuple(genesis.limits.items())),
+        grants=grants,
     )
     mode: InstanceMode = "warm" if genesis.instance == "warm" else "fresh"
     return Anatomy(

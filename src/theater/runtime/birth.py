@@ -13,6 +13,7 @@ from theater import __version__
 from theater.capabilities import environment
 from theater.errors import TheaterError
 from theater.model.crash import Crash
+from theater.model.effects import Tell
 from theater.model.event import EMPTY
 from theater.model.header import format_time
 from theater.model.ids import ActorId, root_actor_id
@@ -32,6 +33,7 @@ from theater.runtime.lineage import Lineage
 from theater.runtime.node import Node
 from theater.runtime.orders import ExitSignal
 from theater.runtime.permissions import Permissions, decide_again
+from theater.runtime.serving import prepare, rows_of
 from theater.runtime.surroundings import Surroundings
 from theater.runtime.upgrading import anatomy_of_step
 
@@ -42,6 +44,8 @@ class Newborn:
 
     actor: Actor
     append: Append
+    serving: Tell | None = None
+    """What was told where it is a service: it is asked once it is durable."""
 
 
 def give_birth(
@@ -86,16 +90,19 @@ def give_birth(
     anatomy = anatomy_of(node.loader, actor, genesis, loaded, first.header.time_us)
     puts: tuple[Entry, ...] = ()
     letters: tuple[Letter, ...] = ()
-    if state is None:
-        letter = msgspec.structs.replace(first_letter(anatomy, 0, by=request.by, done=done), is_durable=True)
+    first_step = first_letter(anatomy, 0, by=request.by, done=done) if state is None else None
+    if first_step is not None:
+        letter = msgspec.structs.replace(first_step, is_durable=True)
         letters = (letter,)
         puts = (Entry(actor, "mailbox", letter.id, encode_letter(letter), once=True),)
+    serving = prepare(node, loaded, actor, permissions, must=parent is not None)
+    puts = (*puts, *rows_of(actor, serving))
     append = Append(actor, EMPTY, (first, started), record=record, puts=puts)
     appender.entrust(append)
     memory = Memory(state, 0 if state is not None else None, 0)
     being = Being(surroundings, anatomy, memory, record, appender, Holdings())
     being.holdings.awaited = awaited
-    return Newborn(Actor(being, letters), append)
+    return Newborn(Actor(being, letters), append, serving)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +159,8 @@ def wake_up(surroundings: Surroundings, record: ActorRecord, *, attempts: int | 
         open_letter = _letter_of(past.open_step, letters)
         letters = [letter for letter in letters if letter.id != open_letter.id]
     elif state is None and record.status in LIVING and not any(letter.export in FIRST for letter in letters):
-        letters = [first_letter(anatomy, past.head.seq + 1), *letters]
+        first = first_letter(anatomy, past.head.seq + 1)
+        letters = [first, *letters] if first is not None else letters
     letters.sort(key=lambda letter: letter.export not in FIRST)  # behind a restart others may have waited for longer
     being = Being(surroundings, anatomy, memory, record, appender, held.holdings)
     actor = Actor(being, letters, held.orders, found=found)

@@ -7,7 +7,8 @@ What happens follows from the class of the function alone, never from the capabi
 * read:     answered from the tape or by the function, then one ``host`` event;
 * buffered: as read; then the function's ``act`` adds to the step what the answer, new or recorded, speaks of;
 * external: as waiting, for what an act in the world comes to. In a re-run the record answers; where it ends behind the
-  intent, nobody knows what came of it, and the guest is told that. A safe act has no intent and is performed again;
+  intent, nobody knows what came of it, and the guest is told that. A safe act has no intent and is performed again.
+  What the arguments do not say of an act, its intent says beside them. What waits for the clock alone is as below;
 * waiting:  the function says what to wait for. If anything, an ``intent`` event, the guest is suspended, and when that
   is over a ``host`` event with the time at which it was answered. A wait for the clock alone is computed again in a
   re-run. A wait for others is answered from the record there, and so is the refusal of such a call, which is a ``host``
@@ -31,6 +32,7 @@ from typing import NoReturn
 
 import msgspec
 
+from theater.capabilities.wasi_http_responses import Given
 from theater.model.act import Give, Look
 from theater.model.actor_system import ActorSystem
 from theater.model.capability import Denied, HostClass, HostFunction, Noted, Resources, Wait
@@ -117,6 +119,8 @@ class Boundary:
         "_tape",
         "_waited_us",
         "context",
+        "count_denial",
+        "given",
         "pending",
         "played",
     )
@@ -134,6 +138,8 @@ class Boundary:
         system: ActorSystem | None = None,
     ) -> None:
         self._bindings = bindings
+        self.count_denial: Callable[[str], None] | None = None
+        """Called with the interface of each call that goes beyond its grant, live alone."""
         self._tape = tape
         self._limits = facts.limits
         self._events = 0
@@ -141,6 +147,8 @@ class Boundary:
         self._waited_us = 0
         self._names: Names = {}
         self._shared: SharedIntent | None = None
+        self.given = Given()
+        """What a service gives as its answer; see ``service_request``."""
         self.pending: PendingWait | None = None
         self.played: list[tuple[AtOnce, bool]] = []
         """What was waited for in an earlier run of the step, and whether anything came of it in time."""
@@ -206,8 +214,9 @@ class Boundary:
             self._miss("host", binding)
         self.context.capability = binding.capability
         outcome = binding.function.run(self.context, binding.grant, *args)
-        answer = outcome.answer if isinstance(outcome, Denied | Noted) else outcome
-        note = outcome.note if isinstance(outcome, Noted) else None
+        answer, note = (outcome.answer, outcome.note) if isinstance(outcome, Denied | Noted) else (outcome, None)
+        if self.count_denial is not None and _is_denied(answer):
+            self.count_denial(binding.function.interface)
         assert self._with_own_id(binding, answer) == answer, f"{binding.event_name} gave another id out than its own"
         self._record(binding, args, binding.encode_answer(answer, self._names), note)
         self._act(binding, args, answer, note)
@@ -248,7 +257,10 @@ class Boundary:
         return answer
 
     def _denied(self, binding: Binding, args: tuple[object, ...], denied: Denied) -> object:
-        self._record(binding, args, binding.encode_answer(denied.answer, self._names))
+        is_new = self._tape.is_live and (binding.function.check is None or _is_denied(denied.answer))
+        if is_new and self.count_denial is not None:
+            self.count_denial(binding.function.interface)
+        self._record(binding, args, binding.encode_answer(denied.answer, self._names), denied.note)
         return denied.answer
 
     def _record(self, binding: Binding, args: tuple[object, ...], encoded: object, note: object = None) -> None:
@@ -334,7 +346,7 @@ class Boundary:
         return self._end_wait(pending, until_us, None)  # either a limit strikes now, or this is a divergence
 
     def _intend(self, binding: Binding, arguments: list[object], wait: Wait, *, is_resumed: bool) -> int:
-        intent = encode_payload(Intent(arguments=arguments))
+        intent = encode_payload(Intent(arguments=arguments, about=wait.act.about if wait.act is not None else None))
         self._count(intent)
         if wait.effect is not None and not is_resumed and not self._tape.is_live:
             self._tape.miss("intent", binding.event_name)  # it waited, or was refused by an answer that did not fit
@@ -352,11 +364,9 @@ class Boundary:
 
     def _end_wait(self, pending: PendingWait, now_us: int, answer: object) -> object:
         """``answer`` is what came of the effect, None where there is none or nothing came of it in time."""
-        answer, note = _parts(answer)
         self.context.now_us = now_us
         self._waited_us += min(now_us, pending.until_us) - pending.begun_us
-        if answer is None:
-            answer = pending.wait.answer()
+        answer, note = _parts(pending.wait.answer() if answer is None else answer)
         act = pending.wait.act
         if act is not None:
             if not (isinstance(answer, tuple) and answer[0] == "ok"):  # the next one says again what it is about
@@ -366,7 +376,12 @@ class Boundary:
         assert own == answer or not self._tape.is_live, "a wait was answered with an id that is not its own"
         encoded = pending.binding.encode_answer(own, self._names)
         payload = HostCall(
-            answer=encoded, arguments=pending.safe, now=format_time(now_us), intent=pending.intent_seq, read=note
+            answer=encoded,
+            arguments=pending.safe,
+            now=format_time(now_us),
+            intent=pending.intent_seq,
+            read=note,
+            about=act.about if act is not None and pending.safe is not None else None,
         )
         self._emit("host", pending.binding.event_name, payload)
         return answer
@@ -415,6 +430,14 @@ def _given(binding: Binding, give: Give | None, answer: object, note: object) ->
         return give(answer, note)
     except (ValueError, TypeError, LookupError) as error:
         raise StepCrash("diverged", f"{binding.event_name}: the recorded note cannot be one: {error}") from error
+
+
+def _is_denied(answer: object) -> bool:
+    """Whether it is the error of an interface for what is beyond the grant."""
+    match answer:
+        case ("err", "denied" | ("denied", _)):
+            return True
+    return False
 
 
 def _is_ok(encoded: object) -> bool:

@@ -14,6 +14,7 @@ from theater.errors import InvalidInput, InvalidManifest
 from theater.model.quantity import parse_size
 from theater.model.spelling import nearest
 from theater.model.toml_text import parse_toml
+from theater.runtime.node_certificates import check_certificates
 from theater.runtime.node_secrets import check_sources
 from theater.runtime.permissions import Grants, default_ceiling, parse_grants
 
@@ -53,6 +54,8 @@ class Config:
     ceiling_origin: str
     secrets: Mapping[str, str] = field(default_factory=dict)
     """Where the node's secrets lie, by name: what an actor may send and never see."""
+    certificates: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """The files of certificates and their keys, by the name that a grant has for them: for servers of actors."""
 
     @property
     def reserve_bytes(self) -> int:
@@ -106,6 +109,7 @@ def read_config(
         raise InvalidManifest(f"{file}: {error}") from error
     try:
         secrets = check_sources(table.get("secrets", {}))
+        certificates = check_certificates(table.get("tls", {}))
     except InvalidInput as error:
         raise InvalidInput(f"{file}: {error}") from error
     said = {"server": server or None, **(arguments or {})}
@@ -123,6 +127,7 @@ def read_config(
         ceiling=ceiling,
         ceiling_origin="file" if tables else "default",
         secrets=secrets,
+        certificates=certificates,
     )
 
 
@@ -212,7 +217,7 @@ _SETTINGS: Mapping[str, _Kind] = {
     "output": _Kind("human", _one_of("human", "json"), "THEATER_OUTPUT"),
     "log-format": _Kind("human", _one_of("human", "json")),
 }
-_KEYS = ("data-dir", "ceiling", "secrets", *_SETTINGS)
+_KEYS = ("data-dir", "ceiling", "secrets", "tls", *_SETTINGS)
 
 
 def _home(environ: Mapping[str, str]) -> Path:

@@ -8,18 +8,18 @@ the step's tape, line by line; what the step does to others is collected, for wh
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from theater.model.act import Service
 from theater.model.actor_system import ActorSystem
-from theater.model.capability import Resources
+from theater.model.capability import Grant, Resources
 from theater.model.crash import TEXT_MAX_BYTES
 from theater.model.effects import Effect, Shutdown
 from theater.model.ids import ActorId, Digest, derived_id
 from theater.model.limits import Limits
 from theater.model.payload import Log
 from theater.model.randomness import RandomStream, Stream
+from theater.model.service import Service
 
 _UNFINISHED_LINE_MAX_BYTES = 64 * 1024  # a guest that never ends its line still gets its output into the chain
 
@@ -36,6 +36,7 @@ class ActorFacts:
     parent: ActorId | None
     component: Digest
     limits: Limits
+    grants: Mapping[str, Grant] = field(default_factory=dict)
 
 
 class Context:
@@ -128,6 +129,10 @@ class Context:
     def arguments(self) -> tuple[str, ...]:
         """The program's arguments."""
         return self._facts.arguments
+
+    def grant(self, capability: str) -> Grant | None:
+        """The actor's grant of that capability."""
+        return self._facts.grants.get(capability)
 
     @property
     def message_id(self) -> str:

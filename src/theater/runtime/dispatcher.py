@@ -21,6 +21,7 @@ from theater.runtime.actor import Actor
 from theater.runtime.birth import Newborn, Woken, give_birth, wake_up
 from theater.runtime.channels import Channels
 from theater.runtime.conception import Request
+from theater.runtime.denials import Denials
 from theater.runtime.directory import Bounds, Card, Directory, bounds_of
 from theater.runtime.erasing import Erasing
 from theater.runtime.exclusion import Exclusion
@@ -30,10 +31,12 @@ from theater.runtime.joiners import Joiners
 from theater.runtime.letter import Letter
 from theater.runtime.mishap import report
 from theater.runtime.node import Node
+from theater.runtime.office import begin_services, open_office
 from theater.runtime.orders import Heard
 from theater.runtime.performer import Sampler
 from theater.runtime.permissions import Permissions
 from theater.runtime.recovery import Recovery
+from theater.runtime.serving import serve, serve_when_durable
 from theater.runtime.spaces import Spaces
 from theater.runtime.subscriptions import Subscriptions
 from theater.runtime.surroundings import Birth, Surroundings
@@ -87,7 +90,9 @@ class Dispatcher:
             joiners=Joiners(),
             thrift=Thrift(node),
             spaces=Spaces(node.store, directory),
+            denials=Denials(),
         )
+        open_office(self.surroundings)
         self._lock = threading.Lock()
         self._in_memory: dict[ActorId, Actor] = {}
         self._on_the_way: dict[ActorId, list[Letter]] = {}
@@ -254,6 +259,8 @@ class Dispatcher:
             if isinstance(result, StoreError):
                 actor.fail(result)
                 self.surroundings.directory.forget(actor.record.id)
+            else:
+                serve(self.surroundings.node, actor.record.id, newborn.serving)
             heard(result if isinstance(result, StoreError) else None)
 
         self.enter(actor)
@@ -296,6 +303,7 @@ class Dispatcher:
         self.surroundings.channels.end_outside()
         self.surroundings.subscriptions.begin()
         self.surroundings.timers.load()
+        begin_services(self.surroundings)
         self.erasing.begin()
 
     def shut(self) -> None:
@@ -474,6 +482,8 @@ class _ChildBirth:
     def begin(self) -> None:
         """It begins."""
         self._newborn.actor.join()
+        newborn = self._newborn
+        serve_when_durable(self._dispatcher.surroundings.node, newborn.actor.record.id, newborn.serving)
         self._dispatcher.make_room()
 
     def fail(self, failure: StoreError) -> None:

@@ -7,7 +7,7 @@ from theater.model.exit_reason import ExitReason
 from theater.model.ids import ActorId
 from theater.model.payload import CrashedPayload, Lifecycle, RefusedPayload
 from theater.model.ports import EventStore
-from theater.runtime.exports import MIGRATE
+from theater.runtime.exports import HARMLESS
 from theater.runtime.history import payload_of
 
 
@@ -16,7 +16,7 @@ def exit_of(store: EventStore, actor: ActorId) -> ExitReason | None:
     stopped: Lifecycle | None = None
     for event in store.events_reversed(actor, start=store.head(actor).seq):
         header = event.header
-        if header.name == MIGRATE:  # a step that may follow an end, and is none
+        if header.name in HARMLESS:  # a step that may follow an end, and is none
             continue
         if header.kind == "lifecycle" and header.name == "stopped":
             payload = payload_of(event)

@@ -8,58 +8,38 @@ makes the report; if it fails in any other way, that is a bug of ours and raised
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import os
 import resource
-import signal
-import subprocess
-import sys
 import tempfile
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from theater.engine import rlimits
-from theater.errors import InternalError, NotFound
+from theater.errors import InvalidInput, NotFound
 from theater.model.ids import ActorId
 from theater.runtime.claims import Caps
+from theater.runtime.examiner import ChildOptions, Hear, run_child
 from theater.runtime.node import Node
 from theater.runtime.replay import StepDone
 from theater.runtime.report import Fault, Report, decode_report
+from theater.runtime.suggestion import Suggestion, decode_suggestion, suggest
+from theater.runtime.trials import History, OnTrial
 from theater.runtime.verification import Laboratory, verify
 
-WATCH_EVERY_S = 0.05
-"""How often a child's memory is looked at; it can write about 200 MB in that time."""
-
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+__all__ = [
+    "ChildOptions",
+    "examine_actor",
+    "examine_file",
+    "suggest_for_actors",
+    "suggest_for_files",
+]
 
 OnStep = Callable[[StepDone], None]
-
-_BOOT = """
-import json, sys
-sys.path[:] = json.loads(sys.argv.pop(1))
-from theater.runtime.examination_child import main
-main()
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class ChildOptions:
-    """What the whole examination of one file may use; and ``cache``, a private folder for compiled code.
-
-    Without a ``cache`` the user's own is used, if there can be one.
-    """
-
-    cpu_s: int = 1800
-    memory_bytes: int = 6 * 2**30
-    """What it has in RAM. Reservations of addresses, of which an engine makes terabytes, do not count, which is why no
-    resource limit of the kernel's serves and the child is watched."""
-    wall_s: float = 3600.0
-    cache: Path | None = None
 
 
 def examine_actor(
@@ -96,25 +76,116 @@ def examine_file(
         NotFound: there is no such file.
         InternalError: the child ended without a report, and not at a limit.
     """
-    for file in (path, *components):
+    reports: list[Report] = []
+
+    def hear(tag: bytes, rest: bytes) -> None:
+        if tag == b"step" and on_step is not None:
+            on_step(StepDone(**msgspec.json.decode(rest)))
+        elif tag == b"report":
+            reports.append(decode_report(rest))
+
+    task: dict[str, object] = {
+        "type": "examine",
+        "path": _name(path.resolve()),
+        "head": head,
+        "execute": execute,
+        "until": until,
+        "steps": on_step is not None,
+    }
+    why = _ask(task, [path], components, caps, child, hear)
+    return _lost(why) if why is not None else reports[-1]
+
+
+def suggest_for_actors(
+    node: Node,
+    actors: Sequence[tuple[str, ActorId]],
+    *,
+    caps: Caps | None = None,
+    margin: float = 1.0,
+    on_trial: OnTrial | None = None,
+) -> Suggestion:
+    """The least manifest for actors of our own store, each with what it is called, in this process. Blocks.
+
+    Raises: as ``suggest``.
+    """
+    histories = []
+    for label, actor in actors:
+        stop = node.store.head(actor).seq + 1  # whatever is recorded meanwhile is left out, in every replay
+        histories.append(History(label, partial(node.store.events, actor, stop=stop)))
+    laboratory = Laboratory(node.engine, node.registry, node.blobs, caps or Caps())
+    return suggest(histories, laboratory, margin=margin, on_trial=on_trial)
+
+
+def suggest_for_files(
+    files: Sequence[tuple[str, Path]],
+    *,
+    components: Sequence[Path] = (),
+    caps: Caps | None = None,
+    margin: float = 1.0,
+    execute: bool = True,
+    on_trial: OnTrial | None = None,
+    child: ChildOptions | None = None,
+) -> Suggestion:
+    """The least manifest for bundles or exported chains, each with what it is called, in a child process. Blocks.
+
+    Without ``execute`` it says what was granted, and suggests nothing.
+
+    Raises:
+        NotFound: there is no such file.
+        InvalidInput: as ``suggest``.
+        InternalError: the child ended without an answer, and not at a limit.
+    """
+    suggestions: list[Suggestion] = []
+    refusals: list[str] = []
+
+    def hear(tag: bytes, rest: bytes) -> None:
+        if tag == b"trial" and on_trial is not None:
+            on_trial(msgspec.json.decode(rest, type=str))
+        elif tag == b"suggestion":
+            suggestions.append(decode_suggestion(rest))
+        elif tag == b"refusal":
+            refusals.append(msgspec.json.decode(rest, type=str))
+
+    task: dict[str, object] = {
+        "type": "suggest",
+        "histories": [
+            (label.encode("utf-8", "backslashreplace").decode(), _name(path.resolve())) for label, path in files
+        ],
+        "margin": margin,
+        "execute": execute,
+    }
+    why = _ask(task, [path for _, path in files], components, caps, child, hear)
+    if why is not None:
+        return Suggestion(proven=False, fault=_lost(why).fault)
+    if refusals:
+        raise InvalidInput(refusals[0])
+    return suggestions[-1]
+
+
+def _ask(
+    task: dict[str, object],
+    files: Sequence[Path],
+    components: Sequence[Path],
+    caps: Caps | None,
+    child: ChildOptions | None,
+    hear: Hear,
+) -> str | None:
+    """Have a child do it; returns why that was given up."""
+    for file in (*files, *components):
         if not file.is_file():
             raise NotFound(f"there is no file {file}")
     child = child or ChildOptions()
     child = replace(child, cpu_s=rlimits.allowed(resource.RLIMIT_CPU, child.cpu_s))
     with tempfile.TemporaryDirectory(prefix="theater-examine-") as scratch:
         request = {
-            "path": _name(path.resolve()),
-            "head": head,
-            "execute": execute,
+            **task,
             "components": [_name(file.resolve()) for file in components],
             "caps": asdict(caps or Caps()),
-            "until": until,
-            "steps": on_step is not None,
             "scratch": _name(Path(scratch)),
             "cache": _name(child.cache or _cache_folder(os.environ, Path(scratch))),
             "cpu_s": child.cpu_s,
         }
-        return _run_child(json.dumps(request).encode(), Path(scratch), child, on_step)
+        return run_child(json.dumps(request).encode(), Path(scratch), child, hear)
 
 
 def _name(path: Path) -> str:
@@ -122,101 +193,9 @@ def _name(path: Path) -> str:
     return base64.b64encode(os.fsencode(path)).decode()
 
 
-def _run_child(request: bytes, scratch: Path, limits: ChildOptions, on_step: OnStep | None) -> Report:
-    path = json.dumps([str(Path(entry).resolve()) for entry in sys.path if entry])
-    with (scratch / "messages").open("wb") as messages:
-        child = subprocess.Popen(
-            [sys.executable, "-I", "-c", _BOOT, path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=messages,
-            cwd=scratch,
-            env={"TMPDIR": str(scratch)},
-            close_fds=True,
-            start_new_session=True,
-        )
-    watch = _Watch(child, limits)
-    report: Report | None = None
-    try:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            child.stdin.write(request)
-            child.stdin.close()
-        for line in child.stdout:
-            report = _heard(line, on_step) or report
-        status = child.wait()
-    finally:
-        watch.close()
-        _kill(child)
-        child.wait()
-        if child.stdout is not None:
-            child.stdout.close()
-    if report is not None and status == 0:
-        return report
-    said = (scratch / "messages").read_bytes()[-2000:].decode("utf-8", "replace").strip()
-    return _lost(watch.why or _why_lost(status, said, limits))
-
-
-def _heard(line: bytes, on_step: OnStep | None) -> Report | None:
-    tag, _, rest = line.partition(b" ")
-    if tag == b"step" and on_step is not None:
-        on_step(StepDone(**msgspec.json.decode(rest)))
-    return decode_report(rest) if tag == b"report" else None
-
-
 def _lost(why: str) -> Report:
     """A report on a child that did not make one."""
     return Report(ok=False, events=0, fault=Fault(seq=None, why=f"checking it was given up: {why}"))
-
-
-def _why_lost(status: int, said: str, limits: ChildOptions) -> str:
-    if status == -signal.SIGXCPU:
-        return f"it needs more than {limits.cpu_s} s of CPU time"
-    if "MemoryError" in said or "Cannot allocate memory" in said or "memory allocation of" in said:
-        return "it needs more memory than there is"
-    raise InternalError(f"the process that examined the file failed (status {status}): {said}")
-
-
-class _Watch:
-    """Kills the child when it has had its time, or has more in RAM than it may."""
-
-    def __init__(self, child: subprocess.Popen[bytes], limits: ChildOptions) -> None:
-        self._child = child
-        self._limits = limits
-        self._is_over = threading.Event()
-        self.why: str | None = None
-        self._thread = threading.Thread(target=self._run, name="theater-watch", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._is_over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        rounds = int(self._limits.wall_s / WATCH_EVERY_S)
-        for _ in range(rounds):
-            if self._is_over.wait(WATCH_EVERY_S):
-                return
-            if _resident_bytes(self._child.pid) > self._limits.memory_bytes:
-                self.why = f"it needs more than {self._limits.memory_bytes} bytes of memory"
-                _kill(self._child)
-                return
-        self.why = f"it takes longer than {self._limits.wall_s:g} s"
-        _kill(self._child)
-
-
-def _resident_bytes(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
-    except (OSError, IndexError):
-        return 0
-
-
-def _kill(child: subprocess.Popen[bytes]) -> None:
-    if child.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
 
 
 def _cache_folder(environ: Mapping[str, str], scratch: Path) -> Path:

@@ -17,50 +17,105 @@ from typing import BinaryIO
 
 import msgspec
 
-from theater.capabilities.registry import built_in
+from theater.capabilities.registry import installed
 from theater.chain.lines import read_lines
 from theater.engine import WasmtimeEngine, rlimits
-from theater.errors import BadBundle, InvalidInput
+from theater.errors import BadBundle, InvalidInput, TheaterError
 from theater.model.event import Event
 from theater.runtime.bundle import open_bundle
 from theater.runtime.claims import Caps
 from theater.runtime.replay import StepDone
 from theater.runtime.report import Fault, Report, encode_report
+from theater.runtime.suggestion import Suggestion, encode_suggestion, granted_in, suggest
+from theater.runtime.trials import History
 from theater.runtime.verification import Laboratory, ReadEvents, verify
 from theater.store import FileBlobStore
 
 _ZIP_MAGIC = b"PK"
 
 
-class Task(msgspec.Struct, frozen=True):
+class Task(msgspec.Struct, frozen=True, kw_only=True):
     """What the parent asks. Names of files are bytes, base64 in JSON: not every one of them is a text."""
 
-    path: bytes
-    head: str | None
-    execute: bool
     components: list[bytes]
     caps: dict[str, int | float]
-    until: int | None
-    steps: bool
     scratch: bytes
     cache: bytes
     cpu_s: int
 
 
+class Examine(Task, frozen=True, kw_only=True, tag="examine"):
+    """Whether this chain is what it says it is."""
+
+    path: bytes
+    head: str | None
+    execute: bool
+    until: int | None
+    steps: bool
+
+
+class Suggest(Task, frozen=True, kw_only=True, tag="suggest"):
+    """The least that these histories, each with what it is called, pass under."""
+
+    histories: list[tuple[str, bytes]]
+    margin: float
+    execute: bool
+
+
 def main() -> None:
     """Read the task, examine, answer."""
     faulthandler.enable()
-    task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
+    task = msgspec.json.decode(sys.stdin.buffer.read(), type=Examine | Suggest)
     rlimits.take(resource.RLIMIT_CORE, 0, 0)
     # the hard limit kills without saying why, so it lies behind the soft one
     rlimits.take(resource.RLIMIT_CPU, task.cpu_s, task.cpu_s + 1)
     out = sys.stdout.buffer
-    report = _examine(task, out)
-    out.write(b"report " + encode_report(report) + b"\n")
+    match task:
+        case Examine():
+            _say(out, b"report", encode_report(_examine(task, out)))
+        case Suggest():
+            try:
+                _say(out, b"suggestion", encode_suggestion(_suggest(task, out)))
+            except (TheaterError, OSError) as error:
+                why = error.message if isinstance(error, TheaterError) else str(error)
+                _say(out, b"refusal", msgspec.json.encode(_as_text(why)))
+
+
+def _say(out: BinaryIO, tag: bytes, what: bytes) -> None:
+    out.write(tag + b" " + what + b"\n")
     out.flush()
 
 
-def _examine(task: Task, out: BinaryIO) -> Report:
+def _suggest(task: Suggest, out: BinaryIO) -> Suggestion:
+    blobs = FileBlobStore(_path(task.scratch) / "components")
+    engine = WasmtimeEngine(_path(task.cache))
+    try:
+        with ExitStack() as closing:
+            for file in task.components:
+                blobs.put(_path(file).read_bytes())
+            histories = [
+                History(label, _bundle(path, blobs, closing) if _is_zip(path) else _lines(path))
+                for label, path in ((label, _path(name)) for label, name in task.histories)
+            ]
+            if not task.execute:
+                return granted_in(histories, installed())
+            laboratory = Laboratory(engine, installed(), blobs, Caps(**task.caps))  # type: ignore[arg-type]  # as asdict made it
+            return suggest(
+                histories,
+                laboratory,
+                margin=task.margin,
+                on_trial=lambda doing: _say(out, b"trial", msgspec.json.encode(_as_text(doing))),
+            )
+    finally:
+        engine.close()
+
+
+def _as_text(text: str) -> str:
+    """It may name a file, whose name need not be a text."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _examine(task: Examine, out: BinaryIO) -> Report:
     path = _path(task.path)
     blobs = FileBlobStore(_path(task.scratch) / "components")
     with ExitStack() as closing:
@@ -69,22 +124,20 @@ def _examine(task: Task, out: BinaryIO) -> Report:
                 blobs.put(_path(file).read_bytes())
             read_events = _bundle(path, blobs, closing) if _is_zip(path) else _lines(path)
         except (BadBundle, InvalidInput, OSError) as error:
-            why = str(error).encode("utf-8", "backslashreplace").decode()  # it may name a file
-            return Report(ok=False, events=0, fault=Fault(seq=None, why=why))
+            return Report(ok=False, events=0, fault=Fault(seq=None, why=_as_text(str(error))))
         return _verified(task, read_events, blobs, out)
 
 
-def _verified(task: Task, read_events: ReadEvents, blobs: FileBlobStore, out: BinaryIO) -> Report:
+def _verified(task: Examine, read_events: ReadEvents, blobs: FileBlobStore, out: BinaryIO) -> Report:
     if not task.execute:
         return verify(read_events, head=task.head)
     engine = WasmtimeEngine(_path(task.cache))
     try:
-        laboratory = Laboratory(engine, built_in(), blobs, Caps(**task.caps))  # type: ignore[arg-type]  # as asdict made it
+        laboratory = Laboratory(engine, installed(), blobs, Caps(**task.caps))  # type: ignore[arg-type]  # as asdict made it
 
         def say(step: StepDone) -> None:
             line = {"seq": step.seq, "export": step.export, "kind": step.kind, "verdict": step.verdict}
-            out.write(b"step " + msgspec.json.encode(line) + b"\n")
-            out.flush()
+            _say(out, b"step", msgspec.json.encode(line))
 
         return verify(
             read_events,

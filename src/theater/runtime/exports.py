@@ -10,116 +10,118 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
 
+import msgspec
+
 from theater.errors import InvalidComponent
-from theater.model.wit import Function, List, Option, Primitive, Record, Result, Type, Variant
+from theater.model.http_types import CONTENT, HTTP_RESPONSE, VERDICT
+from theater.model.http_types import HTTP_REQUEST as REQUEST_TYPE
+from theater.model.wit import Function, Option, Result, Type
 from theater.model.wit_json import Encode, decoder, encoder
+from theater.runtime.handler_types import (
+    BOOL,
+    CHANNEL_OPENING,
+    CHILD_EXIT,
+    EVENT_BATCH,
+    EXIT_STATUS,
+    HTTP_OUTCOME,
+    MESSAGE,
+    MIDDLEWARE_OUTCOME,
+    OUTCOME,
+    PROCESS_OUTPUT,
+    TEXT,
+    U16,
+    WEBSOCKET_OPENING,
+)
 
 ACTOR = "theater:actor/actor"
 COMMAND = "wasi:cli/run"
+SERVICE = "wasi:http/incoming-handler"
 SUPERVISOR_HANDLERS = "theater:actor/supervisor-handlers"
 CHANNEL_HANDLERS = "theater:actor/channel-handlers"
 EVENT_HANDLERS = "theater:actor/event-handlers"
+PROCESS_HANDLERS = "theater:actor/process-handlers"
+HTTP_HANDLERS = "theater:actor/http-handlers"
+MIDDLEWARE_HANDLERS = "theater:actor/middleware-handlers"
 UPGRADE = "theater:actor/upgrade"
 
 INIT = f"{ACTOR}#init"
 HANDLE = f"{ACTOR}#handle"
 RUN = f"{COMMAND}#run"
+SERVE = f"{SERVICE}#handle"
 CHILD_EXITED = f"{SUPERVISOR_HANDLERS}#child-exited"
 CHANNEL_OPENED = f"{CHANNEL_HANDLERS}#opened"
 CHANNEL_MESSAGE = f"{CHANNEL_HANDLERS}#message"
 CHANNEL_CLOSED = f"{CHANNEL_HANDLERS}#closed"
 CHILD_EVENTS = f"{EVENT_HANDLERS}#child-events"
+PROCESS_OUTPUT_CAME = f"{PROCESS_HANDLERS}#output"
+PROCESS_EXITED = f"{PROCESS_HANDLERS}#exit"
+HTTP_REQUESTED = f"{HTTP_HANDLERS}#request"
+WEBSOCKET_OPENED = f"{HTTP_HANDLERS}#websocket-opened"
+WEBSOCKET_MESSAGE = f"{HTTP_HANDLERS}#websocket-message"
+WEBSOCKET_CLOSED = f"{HTTP_HANDLERS}#websocket-closed"
+MIDDLEWARE_REQUESTED = f"{MIDDLEWARE_HANDLERS}#request"
 MIGRATE = f"{UPGRADE}#migrate"
 
 FIRST = frozenset({INIT, RUN})
 """They begin an actor: there is no state before them, and they are not given one."""
 
-_TEXT = Primitive("string")
-_U64 = Primitive("u64")
-_MESSAGE = Record((("id", _TEXT), ("sender", Option(_TEXT)), ("expects-reply", Primitive("bool")), ("body", _TEXT)))
-_OUTCOME = Record((("state", _TEXT), ("reply", Option(_TEXT))))
-_DATETIME = Record((("seconds", _U64), ("nanoseconds", Primitive("u32"))))
-_CRASH_REASON = Variant(
-    (
-        ("trap", None),
-        ("stack", None),
-        ("fuel", None),
-        ("memory", None),
-        ("handles", None),
-        ("host-data", None),
-        ("events", None),
-        ("bytes", None),
-        ("state-size", None),
-        ("not-json", None),
-        ("exit", None),
-        ("deadline", None),
-        ("terminated", None),
-        ("host-died", None),
-        ("diverged", None),
-        ("internal", None),
-        ("other", _TEXT),
-    )
-)
-_EXIT_REASON = Variant(
-    (
-        ("normal", Option(_TEXT)),
-        ("shutdown", _TEXT),
-        ("refused-init", _TEXT),
-        ("crashed", _CRASH_REASON),
-        ("intensity", None),
-        ("other", _TEXT),
-    )
-)
-_DECISION = Variant((("restarted", List(_TEXT)), ("left", None), ("other", _TEXT)))
-_CHILD_EXIT = Record(
-    (
-        ("child", _TEXT),
-        ("name", _TEXT),
-        ("reason", _EXIT_REASON),
-        ("seq", _U64),
-        ("hash", _TEXT),
-        ("decision", _DECISION),
-    )
-)
-_CHAIN_EVENT = Record(
-    (
-        ("seq", _U64),
-        ("kind", _TEXT),
-        ("name", _TEXT),
-        ("time", _DATETIME),
-        ("hash", _TEXT),
-        ("prev", _TEXT),
-        ("payload", Option(_TEXT)),
-    )
-)
-_EVENT_BATCH = Record((("child", _TEXT), ("events", List(_CHAIN_EVENT)), ("gap", Primitive("bool"))))
-_CHANNEL_OPENING = Record((("id", _TEXT), ("peer", Option(_TEXT)), ("opening", _TEXT)))
+HARMLESS = frozenset({MIGRATE, SERVE})
+"""Steps whose failure is no end of their actor: that of a component which is not its own yet, and that of a service,
+which carries nothing from one request to the next."""
+
+STATELESS = frozenset({RUN, SERVE})
+"""Neither command nor service has a state, before a step or behind it."""
 
 
 def _gives_state(*params: tuple[str, Type]) -> Function:
-    return Function((("state", _TEXT), *params), Result(_TEXT, _TEXT))
+    return Function((("state", TEXT), *params), Result(TEXT, TEXT))
 
 
 def _gives_outcome(*params: tuple[str, Type]) -> Function:
-    return Function((("state", _TEXT), *params), Result(_OUTCOME, _TEXT))
+    return Function((("state", TEXT), *params), Result(OUTCOME, TEXT))
 
 
 ACTOR_EXPORTS: Mapping[str, Function] = {
-    INIT: Function((("params", _TEXT),), Result(_TEXT, _TEXT)),
-    HANDLE: _gives_outcome(("message", _MESSAGE)),
+    INIT: Function((("params", TEXT),), Result(TEXT, TEXT)),
+    HANDLE: _gives_outcome(("message", MESSAGE)),
 }
 
 HANDLERS: Mapping[str, Function] = {
-    CHILD_EXITED: _gives_state(("exit", _CHILD_EXIT)),
-    CHANNEL_OPENED: _gives_outcome(("channel", _CHANNEL_OPENING)),
-    CHANNEL_MESSAGE: _gives_state(("channel", _TEXT), ("body", _TEXT)),
-    CHANNEL_CLOSED: _gives_state(("channel", _TEXT)),
-    CHILD_EVENTS: _gives_state(("batch", _EVENT_BATCH)),
-    MIGRATE: _gives_state(("from-digest", _TEXT)),
+    CHILD_EXITED: _gives_state(("exit", CHILD_EXIT)),
+    CHANNEL_OPENED: _gives_outcome(("channel", CHANNEL_OPENING)),
+    CHANNEL_MESSAGE: _gives_state(("channel", TEXT), ("body", TEXT)),
+    CHANNEL_CLOSED: _gives_state(("channel", TEXT)),
+    CHILD_EVENTS: _gives_state(("batch", EVENT_BATCH)),
+    PROCESS_OUTPUT_CAME: _gives_state(("output", PROCESS_OUTPUT)),
+    PROCESS_EXITED: _gives_state(("id", TEXT), ("status", EXIT_STATUS)),
+    HTTP_REQUESTED: Function((("state", TEXT), ("request", REQUEST_TYPE)), Result(HTTP_OUTCOME, TEXT)),
+    MIDDLEWARE_REQUESTED: Function((("state", TEXT), ("request", REQUEST_TYPE)), Result(MIDDLEWARE_OUTCOME, TEXT)),
+    WEBSOCKET_OPENED: _gives_state(("opening", WEBSOCKET_OPENING)),
+    WEBSOCKET_MESSAGE: _gives_state(("connection", TEXT), ("content", CONTENT), ("is-binary", BOOL)),
+    WEBSOCKET_CLOSED: _gives_state(("connection", TEXT), ("code", U16), ("reason", TEXT)),
+    MIGRATE: _gives_state(("from-digest", TEXT)),
 }
 """What an actor may export beside."""
 
-WARM: frozenset[str] = frozenset({HANDLE, *HANDLERS} - {MIGRATE})
+ANSWERS: Mapping[str, tuple[str, Type]] = {
+    HTTP_REQUESTED: ("response", Option(HTTP_RESPONSE)),
+    MIDDLEWARE_REQUESTED: ("verdict", VERDICT),
+}
+"""The handlers whose answer has a type: the field of their outcome, whose JSON form is the step's reply."""
+
+_RECORDED: Mapping[str, tuple[Type, ...]] = {
+    **{export: tuple(kind for _, kind in signature.params[1:]) for export, signature in HANDLERS.items()},
+    SERVE: (REQUEST_TYPE,),
+}
+"""What stands in the chain of a handler's arguments. A service is given resources that stand for the request."""
+
+HANDLED = frozenset(_RECORDED)
+"""What the world, or another actor, has an actor handle beside messages."""
+
+DEFERRING = frozenset({HANDLE, HTTP_REQUESTED})
+"""What may be answered in a later step."""
+
+WARM: frozenset[str] = frozenset({HANDLE, *HANDLED} - {MIGRATE})
 """What is run in the instance that a warm actor keeps: not a first step, nor one of a component that is not its own."""
 
 
@@ -142,9 +144,26 @@ def handler_form(export: str, arguments: Sequence[object]) -> tuple[object, ...]
     return tuple(encode(value, {}) for encode, value in zip(_encoders(export), arguments, strict=True))
 
 
+def reply_of(export: str, outcome: Mapping[str, object]) -> str | None:
+    """The JSON text of what a step of this export answered; None where that was nothing."""
+    if export not in ANSWERS:
+        reply = outcome["reply"]
+        assert reply is None or isinstance(reply, str)
+        return reply
+    field, encode = _answer_encoder(export)
+    answer = encode(outcome[field], {})
+    return None if answer is None else msgspec.json.encode(answer).decode()
+
+
+@cache
+def _answer_encoder(export: str) -> tuple[str, Encode]:
+    field, kind = ANSWERS[export]
+    return field, encoder(kind)
+
+
 @cache
 def _encoders(export: str) -> tuple[Encode, ...]:
-    return tuple(encoder(kind) for _, kind in HANDLERS[export].params[1:])
+    return tuple(encoder(kind) for kind in _RECORDED[export])
 
 
 def handler_arguments(export: str, encoded: Sequence[object]) -> tuple[object, ...]:
@@ -159,9 +178,9 @@ def handler_arguments(export: str, encoded: Sequence[object]) -> tuple[object, .
     return tuple(decode(value) for decode, value in zip(decoders, encoded, strict=True))
 
 
-@lru_cache(maxsize=len(HANDLERS))
+@lru_cache(maxsize=len(_RECORDED))
 def _decoders(export: str) -> tuple[Callable[[object], object], ...]:
-    return tuple(decoder(kind) for _, kind in HANDLERS[export].params[1:])
+    return tuple(decoder(kind) for kind in _RECORDED[export])
 
 
 def _is_alike(found: Function, signature: Function) -> bool:

@@ -27,7 +27,9 @@ def judge(ended: Ended) -> str:
         return early_verdict
     if closed.crash is not None and tape.divergence is None:
         _check_means(step, closed.crash, limits)
-    outcome = conclude(closed, ended.boundary, is_command=is_command, state=step.state, limits=limits)
+    outcome = conclude(
+        closed, ended.boundary, export=step.message.header.name, is_command=is_command, state=step.state, limits=limits
+    )
     tape.finish()
     if tape.divergence is not None:
         what = tape.divergence
@@ -47,7 +49,7 @@ def judge(ended: Ended) -> str:
                 is_divergence=True,
             )
         )
-    return "identical" if step.compares_fuel else "identical but for fuel"
+    return "identical" if step.compares_all else "identical but for fuel"
 
 
 def _check_means(step: Recorded, crash: Crash, limits: Limits) -> None:
@@ -76,11 +78,11 @@ def _comparable(step: Recorded, outcome: Outcome) -> tuple[bytes, bytes]:
     if isinstance(recorded, CrashedPayload) and isinstance(made, CrashedPayload):
         recorded = CrashedPayload(reason=recorded.reason, fuel=recorded.fuel, code=recorded.code)
         made = CrashedPayload(reason=made.reason, fuel=made.fuel, code=made.code)
-        if not step.compares_fuel:
+        if not step.compares_all:
             made = msgspec.structs.replace(made, fuel=recorded.fuel)
         return encode_payload(recorded), encode_payload(made)
     if (
-        not step.compares_fuel
+        not step.compares_all
         and isinstance(made, State | RefusedPayload)
         and isinstance(recorded, State | RefusedPayload)
     ):

@@ -10,6 +10,7 @@ from theater.errors import TheaterError
 from theater.model.event import Head
 from theater.model.ids import ActorId
 from theater.model.payload import Cause
+from theater.runtime.exports import HANDLE
 from theater.runtime.key import Key
 
 
@@ -129,6 +130,8 @@ class Deferred(msgspec.Struct, frozen=True):
     expires_us: int
     done: Done
     key: Key | None = None
+    export: str = HANDLE
+    """By which it came: that says by which interface it is answered."""
 
     def is_expired(self, now_us: int) -> bool:
         """Whether who asked waits no longer: the time is over, or he was outside, and has gone.
@@ -144,6 +147,7 @@ class _DeferredRow(msgspec.Struct, frozen=True, omit_defaults=True):
     sender: str | None
     expires_us: int
     key: Key | None = None
+    export: str = HANDLE
 
 
 _deferred_decoder = msgspec.msgpack.Decoder(_DeferredRow)
@@ -151,14 +155,14 @@ _deferred_decoder = msgspec.msgpack.Decoder(_DeferredRow)
 
 def encode_deferred(deferred: Deferred) -> bytes:
     """As it stands in the store."""
-    return _encoder.encode(_DeferredRow(deferred.sender, deferred.expires_us, deferred.key))
+    return _encoder.encode(_DeferredRow(deferred.sender, deferred.expires_us, deferred.key, deferred.export))
 
 
 def decode_deferred(request_id: str, data: bytes) -> Deferred:
     """One that stood in the store: whoever asked from outside is gone."""
     row = _deferred_decoder.decode(data)
     sender = ActorId(row.sender) if row.sender is not None else None
-    return Deferred(request_id, sender, row.expires_us, nobody, row.key)
+    return Deferred(request_id, sender, row.expires_us, nobody, row.key, row.export)
 
 
 def nobody(answer: Answer) -> None:

@@ -11,7 +11,7 @@ from theater.model.exit_reason import ExitReason
 from theater.model.payload import Lifecycle, encode_payload
 from theater.model.ports import LIVING, Status
 from theater.runtime.anatomy import Anatomy
-from theater.runtime.exports import MIGRATE
+from theater.runtime.exports import MIGRATE, SERVE
 from theater.runtime.letter import Done, Letter, nobody
 from theater.runtime.loading import INIT, RUN
 from theater.runtime.orders import Restart
@@ -46,8 +46,13 @@ def lifecycle(verb: str, by: str, detail: dict[str, object] | None) -> tuple[Kin
     return "lifecycle", verb, encode_payload(Lifecycle(by=by, detail=detail))
 
 
-def first_letter(anatomy: Anatomy, nth: int, *, by: str = "runtime", done: Done = nobody) -> Letter:
-    """What an actor without a state begins with. ``nth`` makes its id one that the chain does not have yet."""
+def first_letter(anatomy: Anatomy, nth: int, *, by: str = "runtime", done: Done = nobody) -> Letter | None:
+    """What an actor without a state begins with; a service waits for requests.
+
+    ``nth`` makes its id one that the chain does not have yet.
+    """
+    if anatomy.loaded.role == "service":
+        return None
     is_command = anatomy.loaded.role == "command"
     return Letter(
         id=f"{'run' if is_command else 'init'}-{nth}",
@@ -62,6 +67,8 @@ def first_letter(anatomy: Anatomy, nth: int, *, by: str = "runtime", done: Done 
 def status_after(before: Status, letter: Letter, outcome: Outcome, *, shutdown: bool, is_command: bool) -> Status:
     """What it is behind a step that came to ``outcome``."""
     if letter.export == MIGRATE and (outcome.kind != "state" or before not in LIVING):
+        return before
+    if letter.export == SERVE and not shutdown:
         return before
     if outcome.kind == "crashed":
         return "crashed"

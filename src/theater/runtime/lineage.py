@@ -32,7 +32,7 @@ from theater.model.wit import Enum, Option, Primitive, Record, Variant
 from theater.model.wit_json import decoder
 from theater.runtime.anatomy import supervision_of
 from theater.runtime.conception import child_spec
-from theater.runtime.exports import CHILD_EXITED, MIGRATE, RUN, handler_arguments
+from theater.runtime.exports import CHILD_EXITED, HARMLESS, STATELESS, handler_arguments
 from theater.runtime.messages import starts_anew
 from theater.runtime.report import Fault, Faulty
 
@@ -96,7 +96,7 @@ class Lineage:
                 case "refused":
                     self._calls.clear()
                 case "state":
-                    self._has_state = self._has_state or header.name != RUN
+                    self._has_state = self._has_state or header.name not in STATELESS
                     self._settle()
                 case _ if event.payload is None:
                     self.unknown_from = header.seq
@@ -135,7 +135,8 @@ class Lineage:
                 self._note(event, payload)
             case CrashedPayload():
                 self._calls.clear()
-                if header.name != MIGRATE and payload.reason != "terminated":  # who ended it so records that it stopped
+                # who terminates a step to end the actor records that it stopped
+                if header.name not in HARMLESS and payload.reason != "terminated":
                     self._ended(event, ExitReason(kind="crashed", crash=payload.reason))
 
     # -- what a step asked for ---------------------------------------------------------------------------------------

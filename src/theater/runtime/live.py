@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from theater.model.ids import ActorId
 from theater.model.ports import ActorRecord
 from theater.runtime.dispatcher import Dispatcher
@@ -34,6 +36,15 @@ class Live:
         """Requests that it put off; None where it is not in memory."""
         card = self._dispatcher.surroundings.directory.card(actor)
         return card.deferred if card is not None and self._dispatcher.find(actor) is not None else None
+
+    def services(self, actor: ActorId) -> list[str]:
+        """What the services of capabilities have for it, a line each: where it listens, what it runs."""
+        services = self._dispatcher.surroundings.node.services
+        return services.shown(actor) if services is not None else []
+
+    def denials(self) -> Mapping[str, int]:
+        """Calls of guests beyond their grants since the node was opened, by interface."""
+        return self._dispatcher.surroundings.denials.by_interface()
 
     def steps(self, actor: ActorId) -> int:
         """Steps that it closed since the node was opened."""

@@ -17,7 +17,7 @@ from theater.model.capability import SUSPENDING, Grant, HostClass, HostFunction
 from theater.model.execution import Engine, ImportedFunction, Program
 from theater.model.ids import Digest
 from theater.model.ports import BlobStore
-from theater.model.wit import Result, strip_version
+from theater.model.wit import Handle, Result, strip_version
 from theater.model.wit_json import Names, decoder, encoder
 from theater.runtime.boundary import Binding, Bindings
 from theater.runtime.exports import (
@@ -34,6 +34,8 @@ from theater.runtime.exports import (
     INIT,
     MIGRATE,
     RUN,
+    SERVE,
+    SERVICE,
     check_export,
 )
 from theater.runtime.permissions import Grants, parse_grants
@@ -48,13 +50,12 @@ __all__ = [
     "INIT",
     "MIGRATE",
     "RUN",
+    "SERVE",
     "Loaded",
     "Loader",
     "Role",
     "role_of",
 ]
-
-SERVICE = "wasi:http/incoming-handler"
 
 _REPLAYED = frozenset({HostClass.READ, HostClass.BUFFERED, HostClass.EXTERNAL})
 """What a replay answers from the record: the answer has to be one that can be read back."""
@@ -62,7 +63,7 @@ _REPLAYED = frozenset({HostClass.READ, HostClass.BUFFERED, HostClass.EXTERNAL})
 BOUND_MAX = 1000
 """Sets of bindings that are kept, some 20 kB each: one for each component and set of grants in use."""
 
-Role = Literal["actor", "command"]
+Role = Literal["actor", "command", "service"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ class Loader:
         try:
             program = self._engine.load(self._blobs.path(digest), digest, is_suspending=self._is_suspending)
             role = role_of(program)
-            handlers = handlers_of(program) if role == "actor" else frozenset()
+            handlers = _HANDLERS_OF[role](program)
         except InvalidComponent as error:
             if len(self._refused) >= BOUND_MAX:
                 self._refused.clear()
@@ -226,6 +227,9 @@ class Loader:
 def role_of(program: Program) -> Role:
     """Which part a program can play, by what it exports. Raises ``InvalidComponent`` where it is none we know."""
     exports = program.exports
+    if (SERVICE, "handle") in exports:  # whatever else: some toolchains make a command of every program
+        _check_service(program)
+        return "service"
     if (ACTOR, "handle") in exports:
         _check_version(program, ACTOR)
         for name, signature in ACTOR_EXPORTS.items():
@@ -234,11 +238,10 @@ def role_of(program: Program) -> Role:
     if (COMMAND, "run") in exports:
         _check_command(program)
         return "command"
-    if (SERVICE, "handle") in exports:
-        raise InvalidComponent(f"this component is an HTTP service ({SERVICE}), which this version does not run")
     names = sorted({interface or name for interface, name in exports}) or ["nothing"]
     raise InvalidComponent(
-        f"this component is no actor: it exports {', '.join(names)[:500]}, but neither {ACTOR}@0.1.0 nor {COMMAND}@0.2"
+        f"this component is no actor: it exports {', '.join(names)[:500]}, "
+        f"but neither {ACTOR}@0.1.0 nor {COMMAND}@0.2 nor {SERVICE}@0.2"
     )
 
 
@@ -252,6 +255,13 @@ def handlers_of(program: Program) -> frozenset[str]:
     return frozenset(found)
 
 
+_HANDLERS_OF: Mapping[Role, Callable[[Program], frozenset[str]]] = {
+    "actor": handlers_of,
+    "command": lambda _program: frozenset(),
+    "service": lambda _program: frozenset({SERVE}),
+}
+
+_HTTP_TYPES = "wasi:http/types"
 _WASI_0_2 = re.compile(r".*@0\.2\.\d+\Z")
 
 
@@ -262,12 +272,25 @@ def _check_version(program: Program, interface: str) -> None:
         )
 
 
-def _check_command(program: Program) -> None:
-    exported = _as_written(program, COMMAND)
+def _check_wasi(program: Program, interface: str) -> None:
+    exported = _as_written(program, interface)
     if not _WASI_0_2.match(exported):
         version = exported.partition("@")[2]
         target = f"WASI {version}" if version else "a WASI without version"
         raise InvalidComponent(f"this component exports {exported}: it targets {target}; build it for WASI 0.2")
+
+
+def _check_service(program: Program) -> None:
+    _check_wasi(program, SERVICE)
+    handle = program.exports[SERVICE, "handle"]
+    given = [program.resources.get((_HTTP_TYPES, name), 0) for name in ("incoming-request", "response-outparam")]
+    wanted = tuple(Handle(number, owned=True) for number in given)
+    if tuple(kind for _, kind in handle.params) != wanted or handle.result is not None or handle.is_async:
+        raise InvalidComponent(f"this component's {SERVE} does not have the parameters and result of 0.2")
+
+
+def _check_command(program: Program) -> None:
+    _check_wasi(program, COMMAND)
     run = program.exports[COMMAND, "run"]
     if run.params or run.result != Result(None, None) or run.is_async:
         raise InvalidComponent(f"this component's {RUN} does not have the parameters and result of 0.2")

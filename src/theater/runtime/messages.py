@@ -10,7 +10,16 @@ import msgspec
 from theater.model.event import Event
 from theater.model.ids import Digest, is_digest
 from theater.model.payload import EngineFacts, Genesis, Lifecycle, Message, Payload
-from theater.runtime.exports import FIRST, HANDLE, HANDLERS, INIT, MIGRATE, RUN, handler_arguments
+from theater.runtime.exports import (
+    FIRST,
+    HANDLE,
+    HANDLED,
+    INIT,
+    MIGRATE,
+    RUN,
+    SERVE,
+    handler_arguments,
+)
 
 
 def message_problem(message: Event, payload: Message, *, state_seq: int | None, params: str) -> str | None:
@@ -19,13 +28,13 @@ def message_problem(message: Event, payload: Message, *, state_seq: int | None, 
     ``state_seq`` is the event that holds the state before it, ``params`` what event 0 gives to ``init``.
     """
     is_first = payload.export in FIRST
-    if payload.export != message.header.name or payload.export not in (HANDLE, *FIRST, *HANDLERS):
+    if payload.export != message.header.name or payload.export not in (HANDLE, *FIRST, *HANDLED):
         return f"{payload.export!r} is no export that a step is begun with"
     if payload.state != (None if is_first else state_seq):
         return f"it names event {payload.state} as the holder of the state, which is event {state_seq}"
     if is_first and state_seq is not None:
         return f"a first step, and the actor has a state already, in event {state_seq}"
-    if not is_first and state_seq is None:
+    if not is_first and state_seq is None and payload.export != SERVE:
         return f"a step of {payload.export}, and the actor has no state yet"
     if (payload.component is not None) != (payload.export == MIGRATE):
         return "it names a component" if payload.component is not None else "a migration that names no component"
@@ -77,7 +86,7 @@ def starts_anew(lifecycle: Lifecycle) -> bool:
 
 def _argument_problem(payload: Message, params: str) -> str | None:
     problem = f"its arguments are not those of {payload.export}"
-    if payload.export not in HANDLERS:
+    if payload.export not in HANDLED:
         return None if _are_arguments(payload, params) else problem
     try:
         handler_arguments(payload.export, payload.arguments)

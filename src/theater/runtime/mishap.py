@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 
-def report(error: Exception) -> None:
+def report(error: BaseException) -> None:
     """To whoever watches threads: by default it is printed."""
     threading.excepthook(
         threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread()))

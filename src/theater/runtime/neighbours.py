@@ -6,10 +6,10 @@ mailboxes, names) is used by the step's effects when it is committed, or given b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from theater.capabilities.moment import LAST_US
-from theater.model.act import Service
+from theater.errors import StoreError
 from theater.model.actor_system import (
     Acquaintance,
     ChannelFacts,
@@ -22,13 +22,14 @@ from theater.model.effects import ChildOrder, Effect, Spawn
 from theater.model.event import Event
 from theater.model.ids import ActorId, is_actor_id
 from theater.model.ports import LIVING
+from theater.model.service import Service
 from theater.runtime.being import Being
 from theater.runtime.channels import Offer
 from theater.runtime.consequences import Consequences
 from theater.runtime.context import Context
 from theater.runtime.deeds import Deeds
 from theater.runtime.directory import Bounds, Card
-from theater.runtime.exports import CHANNEL_OPENED
+from theater.runtime.exports import ANSWERS, CHANNEL_OPENED
 from theater.runtime.letter import Deferred, Letter, decode_deferred
 from theater.runtime.offspring import Offspring
 from theater.runtime.own_spaces import OwnSpace, OwnSpaces, blob_effects
@@ -43,6 +44,7 @@ class Neighbours:
         "_being",
         "_crowded",
         "_deeds",
+        "_held",
         "_holdings",
         "_is_asking",
         "_letter",
@@ -63,6 +65,7 @@ class Neighbours:
         self._letter = letter
         self._places: dict[ActorId, int] | None = None
         self._offered: str | None = None
+        self._held: list[Callable[[], None]] | None = None
         self._is_asking = False
         self._offspring: Offspring | None = None
         self._deeds: Deeds | None = None
@@ -84,6 +87,14 @@ class Neighbours:
         services = self._surroundings.node.services
         assert services is not None, "a node that runs steps has services"
         return services.of(capability)
+
+    def hold(self, release: Callable[[], None]) -> None:
+        """Something in the world is reserved for what this step will have done."""
+        self._held = [*(self._held or ()), release]
+
+    def is_client_waiting(self, request_id: str) -> bool:
+        """Whether an HTTP client waits for an answer."""
+        return self._is_asked(request_id, is_client=True)
 
     # -- store
 
@@ -152,21 +163,16 @@ class Neighbours:
         waiting = [
             PendingRequest(request.id, request.sender, request.expires_us)
             for request in self._holdings.all_deferred()
-            if request.id not in answered and not request.is_expired(now_us)
+            if request.export not in ANSWERS and request.id not in answered and not request.is_expired(now_us)
         ]
         letter = self._letter
-        if letter.expects_reply and letter.id not in answered:
+        if letter.expects_reply and letter.export not in ANSWERS and letter.id not in answered:
             waiting.append(PendingRequest(letter.id, letter.sender, letter.expires_us or 0))
         return waiting
 
     def is_pending(self, request_id: str) -> bool:
         """Whether it waits for an answer of this actor."""
-        if request_id in self._done().answered:
-            return False
-        request = self._holdings.pending(request_id)
-        if request is not None and not request.is_expired(self._surroundings.node.clock.now_us()):
-            return True
-        return self._letter.expects_reply and self._letter.id == request_id
+        return self._is_asked(request_id, is_client=False)
 
     def may_open_channel(self, to: ActorId, size_bytes: int) -> Problem | None:
         """As a request, if both sides take channels and have not too many. It counts from now on."""
@@ -289,8 +295,16 @@ class Neighbours:
         if changes:
             self._own_spaces().settle(changes, brought)
 
+    def settle_held(self, brought: Consequences) -> None:
+        """What was reserved in the world is used, unless the commit is not written."""
+        held, self._held = self._held, None
+        brought.undone.extend(_undo_by(release) for release in held or ())
+
     def give_back(self) -> None:
         """The step is over: what was reserved and not used is free again."""
+        held, self._held = self._held, None
+        for release in held or ():
+            release()
         if self._spaces is not None:
             self._spaces.give_back()
         self._ask_nobody()
@@ -304,6 +318,15 @@ class Neighbours:
             card = self._surroundings.directory.card(to)
             if card is not None and count:
                 self._surroundings.directory.free_place(card, count)
+
+    def _is_asked(self, request_id: str, *, is_client: bool) -> bool:
+        if request_id in self._done().answered:
+            return False
+        request = self._holdings.pending(request_id)
+        if request is not None and not request.is_expired(self._surroundings.node.clock.now_us()):
+            return (request.export in ANSWERS) is is_client
+        letter = self._letter
+        return letter.expects_reply and letter.id == request_id and (letter.export in ANSWERS) is is_client
 
     def _ask_nobody(self) -> None:
         if self._is_asking:
@@ -389,6 +412,10 @@ class Neighbours:
 
     def _effects(self) -> Sequence[Effect]:
         return self.context.effects if self.context is not None else ()
+
+
+def _undo_by(release: Callable[[], None]) -> Callable[[StoreError], None]:
+    return lambda _failure: release()
 
 
 def _room_at_us(waiting: Sequence[Deferred], most: int) -> int:

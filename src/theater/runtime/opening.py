@@ -81,6 +81,7 @@ def open_node(options: Options, environ: Mapping[str, str], closing: ExitStack) 
         clock=clock,
         entropy=entropy,
         secret=NodeSecrets(config.secrets, environ).value,
+        certificate=config.certificates.get,
     )
     closing.callback(services.close)
     node = Node(

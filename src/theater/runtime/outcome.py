@@ -14,7 +14,9 @@ from theater.model.json_text import check_json
 from theater.model.limits import Limits
 from theater.model.payload import CrashedPayload, Payload, RefusedPayload, State
 from theater.runtime.boundary import Boundary
+from theater.runtime.exports import SERVE, reply_of
 from theater.runtime.letter import Reply
+from theater.runtime.service_request import reply_of_service
 
 ClosingKind = Literal["state", "refused", "crashed"]
 
@@ -34,7 +36,9 @@ class Outcome(msgspec.Struct, frozen=True):
     changed: bool = False
 
 
-def conclude(closed: Closed, boundary: Boundary, *, is_command: bool, state: str | None, limits: Limits) -> Outcome:
+def conclude(
+    closed: Closed, boundary: Boundary, *, export: str, is_command: bool, state: str | None, limits: Limits
+) -> Outcome:
     """What the step came to; records the output that was still unfinished (where that can be reproduced).
 
     A command (``wasi:cli/run``) has no state: its return or its ``exit`` is the whole outcome.
@@ -60,6 +64,8 @@ def conclude(closed: Closed, boundary: Boundary, *, is_command: bool, state: str
             closed.fuel_used,
             state,
         )
+    if export == SERVE:
+        return _service_outcome(closed, boundary, limits)
     assert isinstance(closed.result, tuple)
     case, value = closed.result
     if case == "err":
@@ -67,7 +73,7 @@ def conclude(closed: Closed, boundary: Boundary, *, is_command: bool, state: str
         return _refused(_clipped(value), closed.fuel_used, state)
     try:
         if isinstance(value, dict):
-            return _new_state(value["state"], value["reply"], closed.fuel_used, state, limits)
+            return _new_state(value["state"], reply_of(export, value), closed.fuel_used, state, limits)
         assert isinstance(value, str)
         return _new_state(value, None, closed.fuel_used, state, limits)
     except StepCrash as bad:
@@ -134,6 +140,17 @@ def _command_outcome(closed: Closed) -> Outcome:
     if not ok:
         return _refused("the command exited with status 1", closed.fuel_used, None)
     return Outcome("state", State(fuel=closed.fuel_used), closed.fuel_used, state=None)
+
+
+def _service_outcome(closed: Closed, boundary: Boundary, limits: Limits) -> Outcome:
+    reply, why_not = reply_of_service(boundary.context.resources, boundary.given)
+    if reply is None:
+        return _refused(_clipped(why_not), closed.fuel_used, None)
+    try:
+        _check(reply, "reply", limits.reply_bytes)
+    except StepCrash as bad:
+        return _crashed(bad.crash, closed.fuel_used, None)
+    return Outcome("state", State(fuel=closed.fuel_used, reply=reply), closed.fuel_used, state=None, reply=reply)
 
 
 def _explained(crash: Crash, boundary: Boundary) -> Crash:

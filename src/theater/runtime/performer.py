@@ -27,7 +27,7 @@ from theater.runtime.being import Being
 from theater.runtime.channel_settlement import give_up
 from theater.runtime.consequences import Consequences
 from theater.runtime.deferring import forget_expired, look_through
-from theater.runtime.exports import MIGRATE, WARM
+from theater.runtime.exports import HARMLESS, MIGRATE, WARM
 from theater.runtime.grounds import Grounds
 from theater.runtime.letter import Letter, Reply
 from theater.runtime.life import exit_reason, lifecycle, status_after, stopped_event
@@ -181,7 +181,7 @@ class Performer:
 
         ``is_ending``: whether that is the end of an actor that ran, of which others hear.
         """
-        is_own = letter.export != MIGRATE  # whose failure is none of the actor's
+        is_own = letter.export not in HARMLESS
         if is_own:
             self._being.become(replace(self._being.record, status="crashed"))
         told: Told = []
@@ -328,7 +328,12 @@ class Performer:
     def _conclude(self, step: Step, closed: Closed) -> None:
         is_command = self._being.anatomy.loaded.role == "command"
         outcome = conclude(
-            closed, step.boundary, is_command=is_command, state=step.beginning.state, limits=self._being.anatomy.limits
+            closed,
+            step.boundary,
+            export=step.letter.export,
+            is_command=is_command,
+            state=step.beginning.state,
+            limits=self._being.anatomy.limits,
         )
         shutdown = step.boundary.context.has_shutdown and outcome.kind == "state"
         last: list[tuple[Kind, str, bytes]] = [(outcome.kind, step.letter.export, encode_payload(outcome.payload))]

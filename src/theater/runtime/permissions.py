@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from theater.capabilities.grant_table import manifest_lines
@@ -44,20 +45,27 @@ def parse_grants(registry: Registry, tables: Mapping[str, Mapping[str, object]],
     """Grants by capability name.
 
     Raises:
-        InvalidManifest: an unknown capability (the nearest known is named), one of a later version, a bad table.
+        InvalidManifest: an unknown capability (the nearest known is named), or a bad table.
     """
     grants: dict[str, Grant] = {}
     for name, table in tables.items():
         capability = registry.capabilities.get(name)
         if capability is None:
-            later = registry.known_later(name)
-            if later is not None:
-                raise InvalidManifest(f"[{where}.{name}]: {later}")
             raise InvalidManifest(
                 f"[{where}.{name}]: there is no capability {name!r}{nearest(name, registry.capabilities)}"
             )
         grants[name] = capability.parse(table)
     return grants
+
+
+def has_paths(registry: Registry, tables: Mapping[str, Mapping[str, object]]) -> bool:
+    """Whether something is asked for that has paths. What cannot be read here has none: whoever decides refuses it."""
+    for name, table in tables.items():
+        capability = registry.capabilities.get(name)
+        with suppress(InvalidManifest):
+            if capability is not None and isinstance(capability.parse(table), Located):
+                return True
+    return False
 
 
 def default_ceiling(registry: Registry) -> dict[str, Grant]:
@@ -165,7 +173,7 @@ def _parse_allowed(registry: Registry, allowed: Sequence[str]) -> dict[str, list
     for text in allowed:
         name, equals, pattern = text.partition("=")
         if name not in registry.capabilities:
-            why = registry.known_later(name) or f"there is no capability {name!r}{nearest(name, registry.capabilities)}"
+            why = f"there is no capability {name!r}{nearest(name, registry.capabilities)}"
             raise InvalidInput(f"--allow {text}: {why}")
         if not equals:
             extra.setdefault(name, []).append(None)

@@ -229,4 +229,6 @@ class ActorRef:
     def _check(self, body: str) -> None:
         if self.role == "command":
             raise InvalidInput(f"{self.record.name!r} is a command: it runs once and takes no messages")
+        if self.role == "service":
+            raise InvalidInput(f"{self.record.name!r} is a service: it answers HTTP requests and takes no messages")
         check_json(body, max_bytes=self._actor.anatomy.limits.message_bytes)

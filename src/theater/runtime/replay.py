@@ -29,11 +29,12 @@ from theater.model.payload import (
     decode_payload,
 )
 from theater.runtime.anatomy import Anatomy
-from theater.runtime.exports import MIGRATE, RUN, WARM
+from theater.runtime.exports import HARMLESS, MIGRATE, RUN, SERVE, STATELESS, WARM
 from theater.runtime.judging import judge
 from theater.runtime.messages import engine_of, message_problem, starts_anew
 from theater.runtime.report import Fault, Faulty
 from theater.runtime.rerun import News, Recorded, Rerun, WarmLine
+from theater.runtime.sightings import Watch
 from theater.runtime.succession import Succeed, Succession
 
 WINDOW = 64
@@ -45,6 +46,9 @@ WINDOW_BYTES = 64 * 2**20
 FUEL_FACTOR = 10
 FUEL_EXTRA = 1_000_000
 """What another engine may need of fuel: no two have differed by a tenth of that so far."""
+
+_ONLY = {"command": RUN, "service": SERVE}
+"""With what alone those begin steps."""
 
 Open = Callable[[Event, Genesis], Anatomy]
 """Makes of event 0 what its steps run in; checks what it claims."""
@@ -64,13 +68,23 @@ class Replayer:
     """Replays one chain, whose structure has been checked before. Not shared between threads."""
 
     def __init__(
-        self, engine: Engine, engine_facts: EngineFacts, open_actor: Open, succeed: Succeed, *, fuel_max: int
+        self,
+        engine: Engine,
+        engine_facts: EngineFacts,
+        open_actor: Open,
+        succeed: Succeed,
+        *,
+        fuel_max: int,
+        watch: Watch | None = None,
+        ignores_fuel: bool = False,
     ) -> None:
         self._engine = engine
         self._own_facts = engine_facts
         self._open_actor = open_actor
         self._succeed = succeed
         self._fuel_max = fuel_max
+        self._watch = watch
+        self._ignores_fuel = ignores_fuel
         self._succession: Succession | None = None
         self._params = ""
         self._under_way: deque[Rerun] = deque()
@@ -186,13 +200,15 @@ class Replayer:
             why = "it names an instance" if payload.instance is not None else "it names no instance"
             what = "and the actor keeps none" if payload.instance is not None else "and the actor keeps one"
             raise Faulty(Fault(seq=message.header.seq, why=f"{why}, {what}"))
-        if payload.export != MIGRATE:  # whose failure is none of the actor's; who terminates one stops the actor then
+        if payload.export not in HARMLESS:  # who terminates a step stops the actor then
             self._is_over = isinstance(result, CrashedPayload) and result.reason != "terminated"
         self._succession.close(payload, result)
-        recorded = Recorded(message, payload, events, closing, result, state, self._compares_fuel, self._limits)
+        recorded = Recorded(
+            message, payload, events, closing, result, state, self._compares_fuel, self._limits, self._ignores_fuel
+        )
         if isinstance(result, State) and result.state is not None:
             self._state = (closing.header.seq, result.state)
-        rerun = Rerun(recorded, judge, self._news)
+        rerun = Rerun(recorded, judge, self._news, self._watch)
         self._under_way.append(rerun)
         self._bytes += recorded.size_bytes
         if recorded.early_verdict is not None and not events:  # it recorded nothing that could be compared
@@ -208,12 +224,10 @@ class Replayer:
 
     def _role_problem(self, payload: Message) -> str | None:
         assert self._succession is not None
-        is_command = self._succession.anatomy.loaded.role == "command"
-        if (payload.export == RUN) == is_command:
+        role = self._succession.anatomy.loaded.role
+        if payload.export == _ONLY.get(role, payload.export) and (payload.export in STATELESS) == (role in _ONLY):
             return None
-        return (
-            f"it begins a step with {payload.export}, and the component is {'a command' if is_command else 'an actor'}"
-        )
+        return f"it begins a step with {payload.export}, and the component is {'an' if role == 'actor' else 'a'} {role}"
 
     def _means(self, recorded: Recorded, anatomy: Anatomy) -> Anatomy:
         """What a step is run with. Another engine may need more fuel than the recorded one, so it gets more there."""

@@ -24,6 +24,7 @@ from theater.runtime.boundary import Boundary
 from theater.runtime.invocation import invocation_of
 from theater.runtime.letter import Letter, nobody
 from theater.runtime.report import Fault, Faulty
+from theater.runtime.sightings import Watch
 from theater.runtime.tape import Playing
 
 
@@ -39,6 +40,13 @@ class Recorded:
     state: str | None
     compares_fuel: bool
     limits: Limits
+    ignores_fuel: bool = False
+    """Whether a guest that is given less may burn another amount: what it has to look at costs fuel."""
+
+    @property
+    def compares_all(self) -> bool:
+        """Whether what it burnt is compared with the rest."""
+        return self.compares_fuel and not self.ignores_fuel
 
     @property
     def early_verdict(self) -> str | None:
@@ -77,14 +85,15 @@ News = SimpleQueue[None]
 class Rerun:
     """One step that is run again. ``verdict`` is there once it has been judged, or else ``error``."""
 
-    __slots__ = ("_judge", "_news", "error", "recorded", "verdict")
+    __slots__ = ("_judge", "_news", "_watch", "error", "recorded", "verdict")
 
-    def __init__(self, recorded: Recorded, judge: Judge, news: News) -> None:
+    def __init__(self, recorded: Recorded, judge: Judge, news: News, watch: Watch | None = None) -> None:
         self.recorded = recorded
         self.verdict: str | None = None
         self.error: BaseException | None = None
         self._judge = judge
         self._news = news
+        self._watch = watch
 
     def settle(self, verdict: str) -> None:
         """Judged without having been run."""
@@ -134,10 +143,14 @@ class Rerun:
             if then is not None:
                 then(resting.instance if isinstance(resting, Closed) else None)
 
+        host = boundary if self._watch is None else self._watch(anatomy, boundary)
         letter = _letter(recorded.payload)
         keep = then is not None
         try:
-            engine.begin(invocation_of(anatomy, letter, boundary, recorded.state, instance=instance, keep=keep), rested)
+            invocation = invocation_of(
+                anatomy, letter, boundary, recorded.state, host=host, instance=instance, keep=keep
+            )
+            engine.begin(invocation, rested)
         except TheaterError as error:
             seq = recorded.message.header.seq
             self.fail(Faulty(Fault(seq=seq, why=f"the step of event {seq} cannot be run: {error.message}")))

@@ -51,9 +51,11 @@ def begin_again(being: Being, mailbox: Mailbox, supervising: Supervising, restar
         if is_fresh:
             for old in mailbox.take_if(lambda letter: letter.export in (INIT, RUN)):  # it was stopped before it began
                 brought.drop(being.id, "mailbox", old.id, required=False)
-            letter = msgspec.structs.replace(first_letter(being.anatomy, made[0].header.seq), is_durable=True)
-            brought.put(being.id, "mailbox", letter.id, encode_letter(letter), once=True)
-            letters.append(letter)
+            first = first_letter(being.anatomy, made[0].header.seq)
+            if first is not None:
+                letter = msgspec.structs.replace(first, is_durable=True)
+                brought.put(being.id, "mailbox", letter.id, encode_letter(letter), once=True)
+                letters.append(letter)
         supervising.restarted(made[0], "init" if is_fresh else "last-state", brought)
         brought.after.append(lambda: being.surroundings.revive(being.id))
         if restart.placed is not None:

@@ -421,11 +421,16 @@ class Runtime(Forking):
                 if self._is_closing:
                     self.require_open()
                 newborn = give_birth(surroundings, request, permissions, done=done)
+                actor = newborn.actor
             except BaseException:
                 surroundings.directory.release_name(request.name)
                 raise
-            self._dispatcher.begin(newborn)
-            return newborn.actor
+            if actor.anatomy.loaded.role != "service":
+                self._dispatcher.begin(newborn)
+                return actor
+            self._dispatcher.begin(newborn, lambda failure: done(failure or Reply(None, actor.head)))
+            self.store.flush()  # no step is begun with which its first events would be written
+            return actor
 
         if self._node.loader.is_loaded(request.component):  # it is quicker done than handed to a thread
             return make(), future

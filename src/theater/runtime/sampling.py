@@ -95,7 +95,9 @@ class FreshSampler:
 def _difference(
     closed: Closed, boundary: Boundary, tape: Playing, actor: Stage, step: SampledStep
 ) -> dict[str, object] | None:
-    outcome = conclude(closed, boundary, is_command=False, state=step.state, limits=actor.anatomy.limits)
+    outcome = conclude(
+        closed, boundary, export=step.letter.export, is_command=False, state=step.state, limits=actor.anatomy.limits
+    )
     tape.finish()
     if tape.divergence is not None:
         return {"step": step.letter.id, "expected": tape.divergence.expected, "got": tape.divergence.got}

@@ -30,6 +30,7 @@ from theater.model.effects import (
     Spawn,
     StopChild,
     Subscribe,
+    Tell,
     Unsubscribe,
 )
 from theater.model.effects import Reply as ReplyEffect
@@ -41,14 +42,15 @@ from theater.runtime.answers import answer_for_guest, encode_answer, err
 from theater.runtime.being import Being
 from theater.runtime.channel_settlement import accept, close_all, close_channel, decline, send_on_channel
 from theater.runtime.consequences import Consequences
+from theater.runtime.exports import CHANNEL_OPENED, DEFERRING
 from theater.runtime.family_settlement import remove_child, restart_child, spawn, stop_child
 from theater.runtime.holdings import AWAITED
 from theater.runtime.key_settlement import note_answer
 from theater.runtime.letter import Answer, Deferred, Done, Letter, Reply, encode_deferred, nobody
-from theater.runtime.loading import CHANNEL_OPENED, HANDLE
 from theater.runtime.mailbox import Mailbox
 from theater.runtime.neighbours import Neighbours
 from theater.runtime.posting import accepted, post
+from theater.runtime.services import kept_key
 from theater.runtime.subscription_settlement import subscribe, unsubscribe
 from theater.runtime.supervising import Orders, Supervising
 from theater.runtime.surroundings import Surroundings
@@ -129,6 +131,7 @@ def settle(settling: Settling, effects: Sequence[Effect], answer: Reply) -> None
     is_answered = False
     accept(settling, effects)
     settling.neighbours.settle_spaces(effects, settling.brought)
+    settling.neighbours.settle_held(settling.brought)
     for effect in effects:
         is_answered = is_answered or (isinstance(effect, ReplyEffect | Cancel) and effect.id == letter.id)
         _SETTLE[type(effect)](settling, effect)  # type: ignore[arg-type]  # the table pairs each type with its function
@@ -138,10 +141,10 @@ def settle(settling: Settling, effects: Sequence[Effect], answer: Reply) -> None
         if letter.sender is None:
             settling.answer(letter, answer)  # whoever is outside may want to know that it is done
         return
-    if answer.text is not None or answer.has_shutdown or letter.export != HANDLE:
+    if answer.text is not None or answer.has_shutdown or letter.export not in DEFERRING:
         settling.answer(letter, answer)
         return
-    request = Deferred(letter.id, letter.sender, letter.expires_us or 0, letter.done, letter.key)
+    request = Deferred(letter.id, letter.sender, letter.expires_us or 0, letter.done, letter.key, letter.export)
     if request.sender is None and request.is_expired(0):
         return  # whoever asked has gone meanwhile
     settling.brought.put(settling.actor, "deferred", request.id, encode_deferred(request))
@@ -276,6 +279,23 @@ def _change_space(settling: Settling, effect: BlobEffect) -> None:
     del settling, effect
 
 
+def _tell_service(settling: Settling, effect: Tell) -> None:
+    """It knows at once, and acts when that is durable."""
+    services, actor = settling.surroundings.node.services, settling.actor
+    assert services is not None, "a node that runs steps has services"
+    for key in effect.drops:
+        settling.brought.drop(actor, "service", kept_key(effect.capability, key), required=False)
+    for key, value in effect.keeps:
+        settling.brought.put(actor, "service", kept_key(effect.capability, key), value)
+    services.told(effect.capability, actor, effect.order)
+
+    def confirm(answer: Answer) -> None:
+        if isinstance(answer, Reply):
+            services.confirmed(effect.capability, actor, effect.order)
+
+    settling.told.append((confirm, Reply(None, settling.receipt)))
+
+
 _SETTLE: Mapping[type, Callable[[Settling, Never], None]] = {
     Spawn: spawn,
     StopChild: stop_child,
@@ -295,4 +315,5 @@ _SETTLE: Mapping[type, Callable[[Settling, Never], None]] = {
     RemoveBlob: _change_space,
     SetLabel: _change_space,
     RemoveLabel: _change_space,
+    Tell: _tell_service,
 }

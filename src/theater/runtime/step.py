@@ -94,6 +94,7 @@ class Step:
             resources=warm.resources if warm is not None else Resources(),
             system=neighbours,
         )
+        self.boundary.count_denial = surroundings.denials.count
         neighbours.context = self.boundary.context
         self._surroundings = surroundings
         self._anatomy = anatomy
@@ -104,6 +105,8 @@ class Step:
         self._cancel_alarm: Callable[[], None] | None = None
         self._interrupt: Interrupt | None = None
         """Of the act that is under way."""
+        self._lasting: list[Interrupt] = []
+        """Of acts that may have left something going."""
 
     @property
     def letter(self) -> Letter:
@@ -188,10 +191,13 @@ class Step:
         with self._lock:
             cancel, self._cancel_alarm = self._cancel_alarm, None
             interrupt, self._interrupt = self._interrupt, None
+            lasting, self._lasting = self._lasting, []
         if cancel is not None:
             cancel()  # else the clock would keep the step, and all that it holds, until the time is over
         if interrupt is not None:
             interrupt.want()
+        for each in lasting:
+            each.end()
         for asked in self.asked():
             self._surroundings.waits.end(asked.effect.id)
             if not asked.is_answered and not is_left:
@@ -317,6 +323,8 @@ class Step:
             if self._is_closed or self.boundary.pending is not pending:  # its time is over already, or it was killed
                 return
             self._interrupt = services.perform(act.service or pending.binding.capability, act, answered)
+            if act.lasts:
+                self._lasting.append(self._interrupt)
 
     def _wake(self, pending: PendingWait, appender: Appender, until_us: int, *, answer: object = None) -> None:
         crash: Crash | None = None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from theater.errors import StoreError
 from theater.model.ids import ActorId
 from theater.model.ports import Append, Entry
+from theater.runtime.denials import Denials
 from theater.runtime.directory import Bounds, Card, Directory
 from theater.runtime.exclusion import Exclusion
 from theater.runtime.joiners import Joiners
@@ -105,6 +106,7 @@ class Surroundings:
     joiners: Joiners
     thrift: Thrift
     spaces: Spaces
+    denials: Denials
 
     @property
     def is_quiet(self) -> bool:
@@ -124,6 +126,8 @@ class Surroundings:
         self.timers.doubt(actor)
         self.channels.doubt(actor)
         self.subscriptions.doubt(actor)
+        if self.node.services is not None:
+            self.node.services.doubted(actor)
 
     def forget(self, actor: ActorId) -> None:
         """An actor was removed: nobody knows it any more."""
@@ -131,6 +135,8 @@ class Surroundings:
         self.timers.forget(actor)
         self.channels.forget(actor)
         self.subscriptions.forget(actor)
+        if self.node.services is not None:
+            self.node.services.removed(actor)
 
     def learn(self, actor: ActorId, entries: Sequence[Entry]) -> None:
         """An actor has been read from the store, with these entries."""

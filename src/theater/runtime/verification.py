@@ -23,10 +23,12 @@ from theater.model.payload import EngineFacts, Genesis
 from theater.model.ports import BlobStore
 from theater.runtime.anatomy import Anatomy, anatomy_of, upgraded_anatomy
 from theater.runtime.claims import Caps, capped_limits, check_claims
+from theater.runtime.conditions import Conditions, under
 from theater.runtime.lineage import Lineage
 from theater.runtime.loading import Loaded, Loader
 from theater.runtime.replay import Replayer, StepDone, component_digest
 from theater.runtime.report import Fault, Faulty, Report
+from theater.runtime.sightings import Sightings
 
 VERDICTS = ("identical", "identical but for fuel", "unreproducible", "not compared")
 
@@ -42,6 +44,10 @@ class Laboratory:
     registry: Registry
     blobs: BlobStore
     caps: Caps
+    conditions: Conditions | None = None
+    """What is given in place of what event 0 says."""
+    sightings: Sightings | None = None
+    """Who looks at every call."""
 
     def engine_facts(self) -> EngineFacts:
         """Under what this laboratory measures fuel."""
@@ -101,8 +107,10 @@ class _Examination:
                 laboratory.engine,
                 laboratory.engine_facts(),
                 partial(_open, laboratory, loader),
-                partial(_succeed, loader),
+                partial(_succeed, laboratory, loader),
                 fuel_max=laboratory.caps.fuel,
+                watch=laboratory.sightings.watch if laboratory.sightings is not None else None,
+                ignores_fuel=laboratory.conditions is not None and laboratory.conditions.ignores_fuel,
             )
 
     def feed(self, event: Event) -> None:
@@ -193,12 +201,20 @@ def _open(laboratory: Laboratory, loader: Loader, event: Event, genesis: Genesis
     limits = capped_limits(genesis, laboratory.caps)
     loaded = _load(loader, component_digest(genesis))
     anatomy = anatomy_of(loader, event.header.actor, genesis, loaded, event.header.time_us)
-    return replace(anatomy, facts=replace(anatomy.facts, limits=limits))
+    anatomy = replace(anatomy, facts=replace(anatomy.facts, limits=limits))
+    if laboratory.sightings is not None:
+        laboratory.sightings.meet(loaded.program)
+    if laboratory.conditions is not None:
+        return under(laboratory.conditions, anatomy, loader, laboratory.caps)
+    return anatomy
 
 
-def _succeed(loader: Loader, anatomy: Anatomy, digest: Digest) -> Anatomy:
+def _succeed(laboratory: Laboratory, loader: Loader, anatomy: Anatomy, digest: Digest) -> Anatomy:
     """What they run in behind an upgrade. Raises ``TheaterError``: it cannot be one, or is not there."""
-    return upgraded_anatomy(anatomy, loader, _load(loader, digest))
+    loaded = _load(loader, digest)
+    if laboratory.sightings is not None:
+        laboratory.sightings.meet(loaded.program)
+    return upgraded_anatomy(anatomy, loader, loaded)
 
 
 def _load(loader: Loader, digest: Digest) -> Loaded:

@@ -80,6 +80,7 @@ def actor_detail(store: EventStore, registry: Registry, record: ActorRecord, liv
         deferred=store.size_entries("deferred").get(record.id, 0) if deferred is None else deferred,
         timers=store.size_entries("timer").get(record.id, 0),
         channels=store.size_entries("channel").get(record.id, 0),
+        services=live.services(record.id) if live is not None else [],
         chain_bytes=store.size_bytes(record.id),
         state_seq=state.seq if state else None,
         state_bytes=len(state.text.encode("utf-8", "surrogatepass")) if state else None,

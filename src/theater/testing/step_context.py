@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NoReturn, cast
 
-from theater.model.act import Service
 from theater.model.actor_system import ActorSystem
-from theater.model.capability import Resources
+from theater.model.capability import Grant, Resources
 from theater.model.effects import Effect
 from theater.model.ids import ActorId, Digest, derived_id
 from theater.model.limits import Limits
 from theater.model.randomness import SEED_BYTES, RandomStream, Stream
+from theater.model.service import Service
 
 ACTOR = ActorId("a" * 32)
 COMPONENT = Digest("c" * 64)
@@ -63,6 +63,7 @@ class FakeStepContext:
     effects: list[Effect] = field(default_factory=list)
     note: object = None
     ids: int = 0
+    grants: dict[str, Grant] = field(default_factory=dict)
     _streams: dict[Stream, RandomStream] = field(default_factory=dict)
 
     def random(self, stream: Stream, size_bytes: int) -> bytes:
@@ -81,6 +82,9 @@ class FakeStepContext:
     def begin_id(self) -> None:
         """The next call that gives an id begins."""
         self.ids += 1
+
+    def grant(self, capability: str) -> Grant | None:
+        return self.grants.get(capability)
 
     def act(self, effect: Effect) -> None:
         self.effects.append(effect)
