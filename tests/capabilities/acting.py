@@ -16,6 +16,9 @@ class Uninterrupted:
     def when_wanted(self, action: Callable[[], None]) -> None:
         del action
 
+    def when_over(self, action: Callable[[], None]) -> None:
+        del action
+
 
 def answered(outcome: object, *, usage: Usage | None = None, is_wanted: bool = False) -> object:
     """The answer, once everything has been done that leads to it."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from theater.capabilities.registry import built_in
-from theater.model.act import Service
 from theater.model.actor_system import (
     Acquaintance,
     ActorSystem,
@@ -22,6 +22,7 @@ from theater.model.capability import Denied, Grant, HostFunction, Noted, Wait
 from theater.model.effects import ChildOrder
 from theater.model.event import NO_HASH, Event, Header, Kind
 from theater.model.ids import ActorId, Digest
+from theater.model.service import Service
 from theater.runtime.own_spaces import OwnSpaces
 from theater.testing.step_context import ACTOR, COMPONENT, FakeStepContext
 
@@ -74,11 +75,19 @@ class Neighbours:
     events: list[Event] = field(default_factory=list)
     asked: list[tuple[object, ...]] = field(default_factory=list)
     own_service: Service | None = None
+    held: list[Callable[[], None]] = field(default_factory=list)
+    clients: frozenset[str] = frozenset()
     spaces: OwnSpaces | None = None
 
     def service(self, capability: str) -> Service:
         assert self.own_service is not None, f"{capability} needs no service here"
         return self.own_service
+
+    def hold(self, release: Callable[[], None]) -> None:
+        self.held.append(release)
+
+    def is_client_waiting(self, request_id: str) -> bool:
+        return request_id in self.clients
 
     def space(self, name: str) -> SpaceView:
         assert self.spaces is not None, "this step has no spaces"
@@ -173,7 +182,14 @@ def step(neighbours: ActorSystem | None = None, **fields: object) -> FakeStepCon
 
 def replayed(ctx: FakeStepContext, *, note: object = None) -> FakeStepContext:
     """The same step again, with nobody there: whoever is asked anything fails the test."""
-    return FakeStepContext(limits=ctx.limits, now_us=ctx.now_us, ids=ctx.ids, note=json.loads(json.dumps(note)))
+    return FakeStepContext(
+        actor=ctx.actor,
+        message_id=ctx.message_id,
+        limits=ctx.limits,
+        now_us=ctx.now_us,
+        ids=ctx.ids,
+        note=json.loads(json.dumps(note)),
+    )
 
 
 def call(where: str, ctx: FakeStepContext, grant: Grant, *arguments: object) -> object:

@@ -12,7 +12,23 @@ from theater.capabilities.filesystem_grant import CALL_MAX_BYTES as CALL_LIMIT_B
 from theater.capabilities.filesystem_grant import QUOTA_MAX_BYTES, FilesystemGrant
 from theater.capabilities.http_client_grant import BODY_MAX_BYTES, REDIRECTS_MAX, TIMEOUT_MAX_MS, HttpClientGrant
 from theater.capabilities.http_rules import parse_allow, parse_private, parse_secret
+from theater.capabilities.http_server_grant import BODY_MAX_BYTES as SERVER_BODY_MAX_BYTES
+from theater.capabilities.http_server_grant import CONNECTIONS_MAX, ROUTES_MAX, SERVERS_MAX, HttpServerGrant
+from theater.capabilities.http_server_grant import TIMEOUT_MAX_MS as SERVER_TIMEOUT_MAX_MS
+from theater.capabilities.http_server_listen import parse_listen
 from theater.capabilities.messaging_grant import MessagingGrant
+from theater.capabilities.process_grant import (
+    CPU_MAX_S,
+    FILE_MAX_BYTES,
+    FILES_MAX,
+    FILES_MIN,
+    IO_MAX_BYTES,
+    MEMORY_MAX_BYTES,
+    MEMORY_MIN_BYTES,
+    PROCESSES_MAX,
+    ProcessGrant,
+)
+from theater.capabilities.process_grant import TIMEOUT_MAX_MS as PROCESS_TIMEOUT_MAX_MS
 from theater.capabilities.random import CALL_MAX_BYTES, RandomGrant
 from theater.capabilities.registry import built_in
 from theater.capabilities.runtime import LOG_MAX_BYTES, LOG_MIN_BYTES, RuntimeGrant
@@ -54,6 +70,34 @@ HTTP: st.SearchStrategy[Grant] = st.builds(
     st.integers(0, REDIRECTS_MAX),
 )
 
+LISTEN = st.sampled_from(
+    ["127.0.0.1:0", "127.0.0.1:80", "127.0.0.1:80-90", "127.0.0.1:85-95", "127.0.0.1:*", "[::1]:80", "0.0.0.0:80"]
+)
+PROCESS: st.SearchStrategy[Grant] = st.builds(
+    ProcessGrant,
+    st.lists(st.sampled_from(["/a", "/b", "/a/b", "x=/a", "y=/b", "z=/a/b"]), max_size=4).map(tuple),
+    st.lists(st.sampled_from(["A", "B", "C_D"]), max_size=3).map(tuple),
+    st.integers(0, PROCESSES_MAX),
+    st.integers(0, PROCESS_TIMEOUT_MAX_MS),
+    st.integers(0, IO_MAX_BYTES),
+    st.integers(0, IO_MAX_BYTES),
+    st.integers(MEMORY_MIN_BYTES, MEMORY_MAX_BYTES),
+    st.integers(1, CPU_MAX_S),
+    st.integers(FILES_MIN, FILES_MAX),
+    st.integers(0, FILE_MAX_BYTES),
+)
+SERVER: st.SearchStrategy[Grant] = st.builds(
+    HttpServerGrant,
+    st.lists(LISTEN, max_size=4).map(lambda items: tuple(map(parse_listen, items))),
+    st.lists(st.sampled_from(["a", "b"]), max_size=2).map(tuple),
+    st.integers(0, SERVERS_MAX),
+    st.integers(0, ROUTES_MAX),
+    st.integers(0, CONNECTIONS_MAX),
+    st.integers(0, SERVER_BODY_MAX_BYTES),
+    st.integers(0, SERVER_BODY_MAX_BYTES),
+    st.integers(0, SERVER_TIMEOUT_MAX_MS),
+)
+
 WASI: dict[str, st.SearchStrategy[Grant]] = {name: st.just(EMPTY_WORLD) for name in EVERY if name.startswith("wasi-")}
 GRANTS: dict[str, st.SearchStrategy[Grant]] = WASI | {
     "environment": st.lists(PATTERNS, max_size=6).map(lambda allow: EnvironmentGrant(tuple(allow))),
@@ -65,7 +109,9 @@ GRANTS: dict[str, st.SearchStrategy[Grant]] = WASI | {
         st.integers(0, QUOTA_MAX_BYTES),
     ),
     "http-client": HTTP,
+    "http-server": SERVER,
     "messaging": st.lists(WORDS, max_size=4).map(lambda to: MessagingGrant(tuple(to))),
+    "process": PROCESS,
     "random": st.integers(0, CALL_MAX_BYTES).map(RandomGrant),
     "runtime": st.integers(LOG_MIN_BYTES, LOG_MAX_BYTES).map(RuntimeGrant),
     "store": st.builds(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.capabilities.wasi_web import arguments as http_arguments
 from theater.capabilities.filesystem_grant import Directory, FilesystemGrant
 from theater.capabilities.registry import built_in
 from theater.capabilities.wasi_cli import get_stdin, output
@@ -110,8 +111,11 @@ def observed(grant: Grant, function: HostFunction) -> object:
     ctx = step()
     answers = []
     for _ in range(2):
-        arguments = with_own_resource(ctx, function.name)
-        more = ARGUMENTS.get(function.name.rpartition(".")[2], [])
+        if function.interface.startswith("wasi:http/"):
+            arguments, more = http_arguments(ctx, function.name), []
+        else:
+            arguments = with_own_resource(ctx, function.name)
+            more = ARGUMENTS.get(function.name.rpartition(".")[2], [])
         try:
             answers.append(function.run(ctx, grant, *arguments, *more))
         except StepExit as exit_:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from theater.capabilities.registry import LATER, built_in
+from theater.capabilities.registry import built_in
 from theater.model.capability import HostFunction
 
 DOCS = Path(__file__).parents[2] / "docs" / "capabilities"
@@ -75,8 +75,3 @@ def test_every_example_is_a_manifest_that_is_read(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(name for name, capability in EVERY.items() if capability.ungranted is None))
 def test_what_has_to_be_asked_for_has_an_example(name: str) -> None:
     assert any(name in tomllib.loads(example).get("capabilities", {}) for example in EXAMPLE.findall(page(name)))
-
-
-def test_what_comes_later_is_named() -> None:
-    for name in LATER:
-        assert f"`{name}`" in page("README")

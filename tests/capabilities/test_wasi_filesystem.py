@@ -390,6 +390,23 @@ def test_a_directory_is_no_file_and_a_file_no_directory(guest: Guest) -> None:
     assert wasi.read_directory(guest.ctx, EMPTY_WORLD, file) == Denied(("err", "not-directory"))
 
 
+def test_a_slash_at_the_end_means_a_directory(guest: Guest) -> None:
+    (guest.data / "a").write_text("x")
+    (guest.data / "deep").mkdir()
+
+    assert guest.open("a/") == ("err", "not-directory")
+    assert answered(wasi.stat_at(guest.ctx, EMPTY_WORLD, guest.data_number, FOLLOW, "a/")) == ("err", "not-directory")
+    assert wasi.get_type(guest.ctx, EMPTY_WORLD, guest.opened("deep/")) == ("ok", "directory")
+
+
+@pytest.mark.parametrize("path", ["new", "new/"])
+def test_a_directory_is_not_made_by_opening_it(guest: Guest, path: str) -> None:
+    how = CREATE if path.endswith("/") else CREATE | {"directory"}
+
+    assert guest.open(path, at=guest.out_number, how=how, flags=WRITE) == ("err", "invalid")
+    assert list(guest.out.iterdir()) == []
+
+
 def test_what_looks_is_only_done_when_it_is_asked_to(guest: Guest) -> None:
     assert isinstance(wasi.stat_at(guest.ctx, EMPTY_WORLD, guest.data_number, NONE, "missing"), Look)
     assert guest.open("missing") == ("err", "no-entry")

@@ -7,20 +7,17 @@ from theater.capabilities.wasi_clocks import subscribe_duration
 from theater.capabilities.wasi_io import (
     BLOCKING_WRITE_MAX_BYTES,
     CHECK_WRITE_BYTES,
-    block,
     blocking_write_and_flush,
     blocking_write_zeroes_and_flush,
     check_write,
     flush,
-    poll,
     read,
-    ready,
     splice,
-    subscribe,
     to_debug_string,
     write,
     write_zeroes,
 )
+from theater.capabilities.wasi_poll import block, poll, ready, subscribe
 from theater.capabilities.wasi_world import EMPTY_WORLD as GRANT
 from theater.model.capability import Wait
 from theater.model.crash import StepCrash

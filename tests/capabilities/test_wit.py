@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import theater
-from theater.capabilities.registry import LATER, THEATER_VERSION, built_in
+from theater.capabilities.registry import THEATER_VERSION, built_in
 
 WIT = Path(theater.__file__).parent / "wit"
 # Each function and each resource's drop of every interface that a program can import from WASI 0.2.0 to 0.2.12, taken
@@ -66,10 +66,10 @@ def test_our_version_is_that_of_the_wit() -> None:
         assert f"package theater:actor@{THEATER_VERSION};" in path.read_text(encoding="utf-8")
 
 
-def test_every_interface_that_an_actor_can_import_is_answered_or_known_for_later() -> None:
+def test_every_interface_that_an_actor_can_import_is_answered() -> None:
     world = (WIT / "world.wit").read_text(encoding="utf-8")
     imported = set(re.findall(r"^    import ([a-z-]+);", world, re.MULTILINE))
     with_functions = {name for name in imported if FUNCTION.search(text_of(name))}
 
     assert with_functions
-    assert with_functions <= {interface.removeprefix("theater:actor/") for interface in OURS} | LATER.keys()
+    assert with_functions <= {interface.removeprefix("theater:actor/") for interface in OURS}

@@ -40,7 +40,8 @@ class Import:
     """One imported function: in the component's words, and in the core module's.
 
     ``types`` stand before the function in the instance's type, where it needs some of its own; ``before`` stands before
-    the instance. The core function is called by the function's own name.
+    the instance. The core function is called by the function's own name, or ``called`` otherwise. One that
+    ``drops`` lets go of the resource of its name, and is no function of the instance.
     """
 
     interface: str
@@ -49,6 +50,13 @@ class Import:
     core: str
     types: str = ""
     before: str = ""
+    called: str = ""
+    drops: bool = False
+
+    @property
+    def core_name(self) -> str:
+        """What it is called in the core module."""
+        return self.called or self.name
 
 
 # The memory is in a module of its own: the host's functions need it before the main module can be made.
@@ -220,11 +228,36 @@ def command(run: str, *, more: str = "", imports: Sequence[Import] = (), version
     return _component(functions, before="", after=after, imports=imports, pages=2)
 
 
+def service(handle: str, *, types: str, more: str = "", imports: Sequence[Import] = (), version: str = "0.2.0") -> str:
+    """The text of a component that exports ``wasi:http/incoming-handler``: ``$request`` and ``$response`` are at hand.
+
+    ``types`` are the imported ``wasi:http/types``, which have the types of both.
+    """
+    after = f"""
+  (alias export $"{types}" "incoming-request" (type $asked))
+  (alias export $"{types}" "response-outparam" (type $answered))
+  (func $handle (param "request" (own $asked)) (param "response-out" (own $answered))
+    (canon lift (core func $main "handle")))
+  (instance $service (export "handle" (func $handle)))
+  (export "wasi:http/incoming-handler@{version}" (instance $service))
+"""
+    functions = f"""(func $answer (param $request i32) (param $response i32)
+    {handle})
+  (func (export "handle") (param $request i32) (param $response i32) (local $heap-before i32)
+    (local.set $heap-before (global.get $heap))
+    (call $answer (local.get $request) (local.get $response))
+    (global.set $heap (local.get $heap-before)))
+  {more}"""
+    return _component(functions, before="", after=after, imports=imports, pages=2)
+
+
 def _component(functions: str, *, before: str, after: str, imports: Sequence[Import], pages: int) -> str:
     functions, data, heap = place_literals(functions)
     storage = STORAGE.format(pages=pages, heap=heap)
-    core_imports = "".join(f'\n  (import "host" "{each.name}" (func ${each.name} {each.core}))' for each in imports)
-    lowered = " ".join(f'(export "{each.name}" (func $lowered-{each.name}))' for each in imports)
+    core_imports = "".join(
+        f'\n  (import "host" "{each.core_name}" (func ${each.core_name} {each.core}))' for each in imports
+    )
+    lowered = " ".join(f'(export "{each.core_name}" (func $lowered-{each.core_name}))' for each in imports)
     with_host = f'(with "host" (instance {lowered}))' if imports else ""
     return f"""(component
 {before}{_instances(imports)}{storage}{_lowerings(imports)}
@@ -244,7 +277,9 @@ def _instances(imports: Sequence[Import]) -> str:
     text = ""
     for interface in dict.fromkeys(each.interface for each in imports):
         members = "".join(
-            f'{each.types} (export "{each.name}" (func {each.type}))' for each in imports if each.interface == interface
+            f'{each.types} (export "{each.name}" (func {each.type}))'
+            for each in imports
+            if each.interface == interface and not each.drops
         )
         text += "".join(each.before for each in imports if each.interface == interface)
         text += f'  (import "{interface}" (instance $"{interface}" {members}))\n'
@@ -252,11 +287,15 @@ def _instances(imports: Sequence[Import]) -> str:
 
 
 def _lowerings(imports: Sequence[Import]) -> str:
-    return "".join(
-        f'  (core func $lowered-{each.name} (canon lower (func $"{each.interface}" "{each.name}")'
-        " (memory $memory) (realloc $realloc)))\n"
-        for each in imports
-    )
+    return "".join(_lowering(each) for each in imports)
+
+
+def _lowering(wanted: Import) -> str:
+    of, name = f'$"{wanted.interface}" "{wanted.name}"', wanted.core_name
+    if wanted.drops:
+        alias = f"  (alias export {of} (type $dropped-by-{name}))\n"
+        return f"{alias}  (core func $lowered-{name} (canon resource.drop $dropped-by-{name}))\n"
+    return f"  (core func $lowered-{name} (canon lower (func {of}) (memory $memory) (realloc $realloc)))\n"
 
 
 def place_literals(text: str) -> tuple[str, str, int]:

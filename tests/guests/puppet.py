@@ -20,7 +20,7 @@ elements of a list with ``,``; an error is ``err:mailbox-full``, in ``FULL_ANSWE
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -337,6 +337,89 @@ def unsubscribe(child: Text) -> str:
     return call("supervisor.unsubscribe", child)
 
 
+# -- HTTP ------------------------------------------------------------------------------------------------------------
+
+
+def open_server(address: str = "127.0.0.1", port: int = 0, tls: str | None = None) -> str:
+    """The answer is the id (``HEAD``) with the address and the port behind it."""
+    return call("http-server.open-server", {"address": address, "port": port, "tls": tls})
+
+
+def route(
+    path: str, tag: str = "", methods: Sequence[str] = (), *, body_max: int | None = None, form: str = "automatic"
+) -> dict[str, object]:
+    """A ``route`` whose ``tag`` is the program that answers its requests."""
+    return {"methods": list(methods), "path": path, "tag": tag, "max-body-bytes": body_max, "body-form": form}
+
+
+def add_route(server: Text, route: dict[str, object]) -> str:
+    return call("http-server.add-route", server, route)
+
+
+def add_middleware(server: Text, prefix: str, tag: str = "") -> str:
+    return call("http-server.add-middleware", server, {"prefix": prefix, "tag": tag})
+
+
+def add_websocket(
+    server: Text, path: str, tag: str = "", protocols: Sequence[str] = (), message_max: int | None = None
+) -> str:
+    """Its ``tag`` is the program that decides on a connection."""
+    websocket = {
+        "path": path,
+        "tag": tag,
+        "protocols": list(protocols),
+        "max-message-bytes": message_max,
+        "binary-form": "automatic",
+    }
+    return call("http-server.add-websocket", server, websocket)
+
+
+def respond(request: Text, body: Text, status: int = 200, headers: Sequence[tuple[str, str]] = ()) -> str:
+    """``http-server.respond`` with a text."""
+    response = {"status": status, "headers": list(headers), "body": ("text", body)}
+    return call("http-server.respond", request, response)
+
+
+def send_websocket(connection: Text, text: Text) -> str:
+    return call("http-server.send-websocket", connection, ("text", text))
+
+
+def close_websocket(connection: Text, code: int = 1000, reason: str = "") -> str:
+    return call("http-server.close-websocket", connection, code, reason)
+
+
+# -- processes -------------------------------------------------------------------------------------------------------
+
+
+def program(
+    path: str,
+    *arguments: str,
+    directory: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    timeout_ms: int | None = None,
+    form: str = "automatic",
+) -> dict[str, object]:
+    """A ``process-spec``."""
+    return {
+        "program": path,
+        "arguments": list(arguments),
+        "directory": directory,
+        "environment": list((environment or {}).items()),
+        "timeout-ms": timeout_ms,
+        "output-form": form,
+    }
+
+
+def run_program(program: dict[str, object], stdin: str | None = None) -> str:
+    """The answer is the status, ``/``, both outputs with their forms."""
+    return call("process.run", program, None if stdin is None else ("text", stdin))
+
+
+def start_program(program: dict[str, object], mode: str = "lines", size_bytes: int | None = None) -> str:
+    """The answer is its id."""
+    return call("process.start", program, (mode, size_bytes))
+
+
 # -- manifests and states --------------------------------------------------------------------------------------------
 
 
@@ -390,6 +473,9 @@ def _value(t: wit.Type, value: object) -> str:
         case wit.List(element=element):
             assert isinstance(value, list), value
             return f"{len(value)};" + "".join(_value(element, each) for each in value)
+        case wit.Tuple(elements=elements):
+            assert isinstance(value, tuple), value
+            return "".join(_value(inner, each) for inner, each in zip(elements, value, strict=True))
         case wit.Record(fields=fields):
             record = cast("dict[str, object]", value)
             return "".join(_value(inner, record[name]) for name, inner in fields)

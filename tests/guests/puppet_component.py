@@ -14,11 +14,11 @@ from theater.model import wit
 
 CAPABILITIES = ("messaging", "supervisor", "timing", "runtime")
 """What a puppet imports unless it is told otherwise."""
-MORE_CAPABILITIES = ("store",)
+MORE_CAPABILITIES = ("store", "http-server", "process")
 """What it can be told to import."""
 PAGES = 2
 
-Handler = Literal["channels", "supervisor", "events"]
+Handler = Literal["channels", "supervisor", "events", "http", "middleware", "process"]
 Migration = Literal["ok", "refuse", "trap"]
 
 _EXIT = "wasi.exit"

@@ -192,6 +192,6 @@ def test_it_calls_the_host_and_renders_the_answer(
 
 def test_every_function_has_its_call_in_this_file() -> None:
     tried = {str(call[0]) for _, call, _, _ in CALLS}
-    untried = {name for name in puppet.FUNCTIONS if not name.startswith("store.")} - tried
+    untried = {name for name in puppet.FUNCTIONS if not name.startswith(("store.", "process.", "http-server."))} - tried
 
     assert untried == {"runtime.name", "runtime.component", "timing.sleep-until", "wasi.exit"}

@@ -12,9 +12,10 @@ import httpx
 import uvicorn
 
 from tests.server.desk import Desk
+from theater.capabilities.http_listener.protocol import BoundedProtocol, ConnectionBounds, Connections
 from theater.server.listener import Listener
 from theater.server.listening import bind
-from theater.server.protocol import BoundedProtocol, Bounds, Connections
+from theater.server.refusal import refusal
 from theater.server.stop import Stop
 
 
@@ -103,7 +104,7 @@ async def served(desk: Desk, **bounds: float) -> AsyncIterator[Served]:
     """Serve it meanwhile."""
     stop = Stop(asyncio.get_running_loop())
     door = bind("127.0.0.1", 0, may_be_public=False)
-    connections = Connections(Bounds(**bounds))  # type: ignore[arg-type]  # numbers
+    connections = Connections(ConnectionBounds(**bounds), refusal)  # type: ignore[arg-type]  # numbers
     config = uvicorn.Config(
         desk.app, http=BoundedProtocol, ws="none", lifespan="off", log_config=None, access_log=False
     )

@@ -47,6 +47,7 @@ def test_before_anything_happens_every_series_is_there_and_zero(metrics: Metrics
         ("theater_steps_total", ("state",)),
         ("theater_crashes_total", ("fuel",)),
         ("theater_host_calls_total", ("theater:actor/random",)),
+        ("theater_denials_total", ("theater:actor/messaging",)),
         ("theater_actors", ("running",)),
         ("theater_restarts_total", ()),
         ("theater_events_total", ()),

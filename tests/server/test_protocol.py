@@ -11,13 +11,19 @@ import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
 
-from theater.server.protocol import REFUSED_MAX, BoundedProtocol, Bounds, Connections
+from theater.capabilities.http_listener.protocol import (
+    REFUSED_MAX,
+    BoundedProtocol,
+    ConnectionBounds,
+    Connections,
+)
+from theater.server.refusal import refusal
 
 LATE_S = 0.02
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 PATIENCE_S = 10.0
 
-SMALL = Bounds(
+SMALL = ConnectionBounds(
     connections_max=3,
     target_max_bytes=100,
     head_max_bytes=500,
@@ -95,14 +101,14 @@ class Listening:
 
 
 @asynccontextmanager
-async def listening(bounds: Bounds, *, keep_alive_s: float = PATIENCE_S) -> AsyncIterator[Listening]:
+async def listening(bounds: ConnectionBounds, *, keep_alive_s: float = PATIENCE_S) -> AsyncIterator[Listening]:
     app = App()
     config = uvicorn.Config(
         app, http=BoundedProtocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False
     )
     config.load()
     config.timeout_keep_alive = keep_alive_s  # type: ignore[assignment]  # whole seconds are too long for a test
-    connections = Connections(bounds)
+    connections = Connections(bounds, refusal)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: BoundedProtocol(config, connections, {}), "127.0.0.1", 0)
     made = Listening(app, connections, server.sockets[0].getsockname()[1])
@@ -122,7 +128,7 @@ async def rest(reader: Reader) -> bytes:
 
 
 def run(
-    test: Callable[[Listening], Awaitable[None]], bounds: Bounds = SMALL, *, keep_alive_s: float = PATIENCE_S
+    test: Callable[[Listening], Awaitable[None]], bounds: ConnectionBounds = SMALL, *, keep_alive_s: float = PATIENCE_S
 ) -> None:
     async def playing() -> None:
         async with listening(bounds, keep_alive_s=keep_alive_s) as made:

@@ -128,6 +128,50 @@ def test_what_goes_beyond_the_ceiling_needs_the_word_of_the_data_directorys_owne
     assert problem(again) == (400, "invalid-input")
 
 
+FILES = 'name = "a"\ncomponent = "a.wasm"\n[capabilities.filesystem]\nread = ["data", "/srv/own/more"]\n'
+"""Relative to /srv/own, this is within the default ceiling."""
+
+
+def test_a_client_with_a_token_alone_names_no_folder(desk: Desk) -> None:
+    order = {"manifest": FILES, "component": desk.digest(wat.ECHO)}
+
+    refused = desk.local.post("/v1/actors", order)
+    assert problem(refused) == (422, "invalid-manifest")
+    assert "came without a folder" in table(refused)["detail"]  # type: ignore[operator]  # a text
+    for key in ("folder", "manifest_folder"):
+        assert problem(desk.local.post("/v1/actors", {**order, key: "/srv/own"}))[0] in (400, 422)
+    absolute = FILES.replace('"data"', '"/srv/own/data"')
+    assert problem(desk.local.post("/v1/actors", {**order, "manifest": absolute})) == (403, "denied")
+
+
+def test_where_a_manifest_lies_is_for_the_data_directorys_owner_to_say(desk: Desk) -> None:
+    order = {"manifest": FILES, "component": desk.digest(wat.ECHO)}
+    ticket = write_allowance(desk.folder, [], manifest=FILES, manifest_folder="/srv/own")
+    elsewhere = write_allowance(desk.folder, [], manifest=FILES, manifest_folder="/srv/other")
+
+    assert problem(desk.local.post("/v1/actors", {**order, "allowance": elsewhere})) == (403, "denied")
+    answer = desk.local.post("/v1/actors", {**order, "allowance": ticket})
+
+    assert answer.status_code == 201, answer.text
+    granted = table(answer)["grants"]["filesystem"]  # type: ignore[index]  # an object
+    assert granted["read"] == ["/srv/own/data", "/srv/own/more"]
+    desk.local.post("/v1/actors/a/stop")
+    again = desk.local.post("/v1/actors/a/restart")  # an actor that is there keeps its own
+    assert again.status_code == 200, again.text
+
+
+def test_a_folder_that_is_known_allows_no_writing(desk: Desk) -> None:
+    manifest = FILES.replace("read", "write")
+    order = {"manifest": manifest, "component": desk.digest(wat.ECHO)}
+    ticket = write_allowance(desk.folder, [], manifest=manifest, manifest_folder="/srv/own")
+
+    assert problem(desk.local.post("/v1/actors", {**order, "allowance": ticket})) == (403, "denied")
+    word = write_allowance(
+        desk.folder, ["filesystem=write:data", "filesystem=write:more"], manifest=manifest, manifest_folder="/srv/own"
+    )
+    assert desk.local.post("/v1/actors", {**order, "allowance": word}).status_code == 201
+
+
 def test_what_is_done_is_recorded_as_done_by_the_token(desk: Desk) -> None:
     anna = desk.token("anna")
     actor = desk.actor(wat.ECHO)

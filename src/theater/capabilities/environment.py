@@ -9,13 +9,14 @@ the first event of every chain, and no environment that a person wrote comes nea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from theater.capabilities.grant_table import check_keys, manifest_line, texts_of
 from theater.capabilities.registration import functions
 from theater.errors import InvalidInput, InvalidManifest
 from theater.model.capability import Capability, Denied, HostClass, StepContext
+from theater.model.narrowing import AS_GRANTED, Least, Need, SeenCall
 
 NAME = "environment"
 PATTERNS_MAX = 256
@@ -132,7 +133,32 @@ def arguments(ctx: StepContext, _grant: EnvironmentGrant) -> list[str]:
     return list(ctx.arguments)
 
 
+def needs(call: SeenCall) -> Iterator[Need]:
+    """``name`` of a variable that was asked for; that all of them were: which were needed cannot be told from that."""
+    match call.function, call.arguments:
+        case "get", (str(name),):
+            yield "name", name
+        case "get-all" | "get-environment", _:
+            yield (AS_GRANTED,)
+
+
+def least_grant(granted: EnvironmentGrant, found: Collection[Need]) -> EnvironmentGrant:
+    """Those that were asked for by name; where all of them were asked for, what was granted."""
+    if (AS_GRANTED,) in found:
+        return granted
+    names = {str(need[1]) for need in found if need[0] == "name" and granted.allows(str(need[1]))}
+    return only(granted, names)
+
+
+def only(granted: EnvironmentGrant, names: Collection[str]) -> EnvironmentGrant:
+    """These of the granted variables; all where a name has a ``*`` in it, by which no grant can name it alone."""
+    if len(names) > PATTERNS_MAX or any("*" in name for name in names):
+        return granted
+    return EnvironmentGrant(tuple(names))
+
+
 _INTERFACE = "theater:actor/environment"
+_WASI = "wasi:cli/environment"
 
 CAPABILITY = Capability(
     name=NAME,
@@ -140,4 +166,5 @@ CAPABILITY = Capability(
     functions=functions(_INTERFACE, HostClass.DERIVED, {"get": get, "get-all": get_all, "arguments": arguments}),
     interfaces=(_INTERFACE,),
     default_ceiling=None,
+    least=Least(needs, least_grant, also=(_WASI,)),
 )

@@ -17,7 +17,7 @@ _PADDING_BYTES = 2
 
 def bytes_within(content: Content, most_bytes: int) -> bytes | Problem:
     """The bytes that a ``content`` stands for, or ``too-large`` or ``invalid-content``, as interfaces have them."""
-    if _size_at_most(content) > most_bytes + _PADDING_BYTES:  # nothing is made of it
+    if size_at_most(content) > most_bytes + _PADDING_BYTES:  # nothing is made of it
         return ("too-large", most_bytes)
     data = bytes_of(content)
     if data is None:
@@ -40,7 +40,7 @@ def bytes_of(content: Content) -> bytes | None:
     return value
 
 
-def _size_at_most(content: Content) -> int:
+def size_at_most(content: Content) -> int:
     """What it cannot be longer than in bytes, without making them."""
     form, value = content
     if form == "text" and isinstance(value, str):

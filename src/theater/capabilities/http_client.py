@@ -18,11 +18,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from theater.capabilities.http_client_grant import NAME, HttpClientGrant, parse
+from theater.capabilities.http_client_least import LEAST
 from theater.capabilities.http_order import Order, OutgoingRequest, read_order
 from theater.capabilities.moment import wait_at_most
 from theater.capabilities.registration import functions
-from theater.model.act import Act, Interruption, Place
+from theater.model.act import Act, Interruption
 from theater.model.capability import Capability, Denied, HostClass, StepContext, Wait
+from theater.model.service import Place
 
 if TYPE_CHECKING:
     from theater.capabilities.http_wire.service import HttpService
@@ -69,4 +71,5 @@ CAPABILITY = Capability(
     interfaces=(_INTERFACE,),
     default_ceiling=None,
     open_service=open_service,
+    least=LEAST,
 )

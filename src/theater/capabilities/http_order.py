@@ -68,6 +68,18 @@ OutgoingRequest = TypedDict(
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How long parts of an exchange may take, in seconds; None: as long as the whole."""
+
+    connect_s: float | None = None
+    """Until there is a connection."""
+    first_byte_s: float | None = None
+    """From then on until the answer begins."""
+    between_bytes_s: float | None = None
+    """From one piece of the answer's body to the next."""
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """What is to be sent, with placeholders, and what may come back."""
 
@@ -79,6 +91,7 @@ class Order:
     redirects: int
     response_bytes: int
     form: str
+    pace: Pace = Pace()
 
     @property
     def is_safe(self) -> bool:

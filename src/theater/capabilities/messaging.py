@@ -28,6 +28,7 @@ from theater.capabilities.messaging_grant import (
     parse,
     unreachable,
 )
+from theater.capabilities.messaging_least import LEAST
 from theater.capabilities.moment import datetime_of, wait_for
 from theater.capabilities.registration import buffered, functions, waiting
 from theater.model.actor_system import Problem
@@ -139,4 +140,5 @@ CAPABILITY = Capability(
     ),
     interfaces=(INTERFACE,),
     default_ceiling=MessagingGrant(RELATIVES),
+    least=LEAST,
 )

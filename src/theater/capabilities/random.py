@@ -10,7 +10,7 @@ bytes of memory each.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +18,7 @@ from theater.capabilities.grant_table import check_keys, manifest_lines, number_
 from theater.capabilities.registration import functions
 from theater.errors import InvalidManifest
 from theater.model.capability import Capability, Denied, HostClass, StepContext
+from theater.model.narrowing import AS_GRANTED, Least, Need, SeenCall, size_within
 from theater.model.quantity import parse_size, show_size
 
 NAME = "random"
@@ -108,6 +109,22 @@ def _u64(ctx: StepContext) -> int:
     return int.from_bytes(ctx.random(_STREAM, _U64_BYTES), "big")
 
 
+def needs(call: SeenCall) -> Iterator[Need]:
+    """``bytes`` with how many."""
+    match call.function, call.arguments:
+        case "random-bytes" | "random-hex", (int(length),):
+            yield "bytes", AS_GRANTED if _is_refused(call.answer) else length
+
+
+def _is_refused(answer: object) -> bool:
+    return isinstance(answer, tuple) and answer[0] == "err"
+
+
+def least_grant(granted: RandomGrant, found: Collection[Need]) -> RandomGrant:
+    """As many as were asked for at once."""
+    return RandomGrant(size_within(found, "bytes", granted.call_bytes))
+
+
 _INTERFACE = "theater:actor/random"
 
 CAPABILITY = Capability(
@@ -127,4 +144,5 @@ CAPABILITY = Capability(
     ),
     interfaces=(_INTERFACE,),
     default_ceiling=RandomGrant(),
+    least=Least(needs, least_grant),
 )

@@ -23,14 +23,6 @@ ENTRY_POINT_GROUP = "theater.capabilities"
 
 AnyCapability = Capability[Grant]
 
-LATER: Mapping[str, str] = MappingProxyType(
-    {
-        "process": "starting programs is",
-        "http-server": "serving HTTP is",
-    }
-)
-"""Capabilities whose interfaces are fixed and whose host functions are not part of this version."""
-
 THEATER_VERSION = "0.1.0"
 """Of the package ``theater:actor``, whose interfaces only ever change under a new version."""
 
@@ -61,12 +53,6 @@ class Registry:
         """Whether this version has no such function. ``interface`` with or without its version."""
         return (strip_version(interface), function) not in self._table
 
-    def known_later(self, name: str) -> str | None:
-        """Why a capability of that name cannot be granted yet; None for one that can, or that nobody knows."""
-        if name in self._by_name or name not in LATER:
-            return None
-        return f"{LATER[name]} not part of this version; take [capabilities.{name}] out"
-
     def refusal(
         self, interface: str, function: str | None = None, *, granted: Collection[str] | None = None
     ) -> str | None:
@@ -94,8 +80,6 @@ class Registry:
     def _package_refusal(self, interface: str) -> str | None:
         package, _, path = interface.partition("/")
         version = path.partition("@")[2]
-        if package == "wasi:http" and not version.startswith("0.3"):
-            return f"this component imports {strip_version(interface)}: HTTP is not supported by this version"
         if package.startswith("wasi:") and not _WASI_VERSION.match(version):
             target = f"WASI {version}" if version else "a WASI without version"
             return f"this component imports {interface}: it targets {target}; build it for WASI 0.2"
@@ -106,9 +90,6 @@ class Registry:
     def _missing_refusal(self, interface: str, function: str) -> str:
         if interface in self._by_interface:
             return f"this component imports {function!r} of {interface}, which this version does not have"
-        owner = interface.removeprefix("theater:actor/")
-        if owner != interface and owner in LATER:
-            return f"this component imports {interface}: {LATER[owner]} not part of this version"
         return f"this component imports {interface}, which nothing answers{nearest(interface, self._by_interface)}"
 
     def _add(self, capability: AnyCapability) -> None:
@@ -134,7 +115,7 @@ class Registry:
 
 
 def built_in() -> Registry:
-    """The capabilities of this package alone: what verification and the tests of others rest on."""
+    """The capabilities of this package alone: what tests rest on."""
     return Registry(_own())
 
 

@@ -18,6 +18,7 @@ from theater.capabilities.guest_content import Content, bytes_of, bytes_within, 
 from theater.capabilities.guest_json import size_bytes
 from theater.capabilities.registration import buffered, functions
 from theater.capabilities.store_grant import BLOBS_MAX, LABELS_MAX, NAME, StoreGrant, parse
+from theater.capabilities.store_least import LEAST
 from theater.errors import StoreError
 from theater.model.actor_system import Problem, SpaceLimits, SpaceView
 from theater.model.capability import Capability, Denied, HostClass, StepContext
@@ -311,4 +312,5 @@ CAPABILITY = Capability(
     ),
     interfaces=(_INTERFACE,),
     default_ceiling=StoreGrant(),
+    least=LEAST,
 )

@@ -25,6 +25,7 @@ from theater.capabilities.child_order import ShutdownMode, mode_problem, stop_mo
 from theater.capabilities.guest_json import size_bytes
 from theater.capabilities.registration import buffered
 from theater.capabilities.supervisor_grant import NAME, SupervisorGrant, parse
+from theater.capabilities.supervisor_least import LEAST
 from theater.capabilities.supervisor_reads import READ_FUNCTIONS, EventFilter, is_descendant
 from theater.capabilities.supervisor_spawn import INTERFACE, SPAWN_FUNCTIONS
 from theater.model.actor_system import Problem
@@ -135,4 +136,5 @@ CAPABILITY = Capability(
     ),
     interfaces=(INTERFACE,),
     default_ceiling=SupervisorGrant(),
+    least=LEAST,
 )

@@ -13,7 +13,7 @@ timer fires within a year (``schedule``, the most as well), and repeats not more
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from theater.capabilities.grant_table import check_keys, manifest_lines, number_of
@@ -25,6 +25,7 @@ from theater.model.actor_system import Problem
 from theater.model.capability import Capability, Denied, HostClass, StepContext, Wait
 from theater.model.crash import StepCrash
 from theater.model.effects import CancelTimer, Schedule
+from theater.model.narrowing import AS_GRANTED, Least, Need, SeenCall, number_within
 from theater.model.quantity import parse_duration
 
 NAME = "timing"
@@ -216,6 +217,54 @@ def _beyond(grant: TimingGrant, *, after_us: int, repeat_ms: int | None) -> Prob
     return None
 
 
+def needs(call: SeenCall) -> Iterator[Need]:
+    """``sleep``, ``schedule`` and ``repeat`` with milliseconds."""
+    match call.answer:
+        case ("err", ("too-long" | "too-frequent", _)):
+            yield "sleep" if call.function.startswith("sleep") else "schedule", AS_GRANTED
+            yield "repeat", AS_GRANTED
+            return
+    match call.function, call.arguments:
+        case "sleep", (int(duration_ms),):
+            yield "sleep", duration_ms
+        case "sleep-until", (dict() as at,):
+            yield "sleep", _ahead_ms(call, at)
+        case "schedule", (_, (_, int() | dict() as due), repeat_ms):
+            yield "schedule", due if isinstance(due, int) else _ahead_ms(call, due)
+            if isinstance(repeat_ms, int):
+                yield "schedule", repeat_ms
+                yield "repeat", repeat_ms
+
+
+def least_grant(granted: TimingGrant, found: Collection[Need]) -> TimingGrant:
+    """The longest of each that was asked for, in whole seconds; the shortest repetition."""
+    return TimingGrant(
+        sleep_ms=_in_seconds(found, "sleep", granted.sleep_ms),
+        schedule_ms=_in_seconds(found, "schedule", granted.schedule_ms),
+        repeat_ms=_repeat_ms(granted, found),
+    )
+
+
+def _ahead_ms(call: SeenCall, at: dict[str, int]) -> int:
+    until_us = microseconds_of(at)
+    return 0 if until_us is None else max(0, -(-(until_us - call.now_us) // US_PER_MS))
+
+
+def _in_seconds(found: Collection[Need], kind: str, granted_ms: int) -> int:
+    needed_ms = number_within(found, kind, granted_ms)
+    return min(granted_ms, -(-needed_ms // _MS_PER_S) * _MS_PER_S)
+
+
+def _repeat_ms(granted: TimingGrant, found: Collection[Need]) -> int:
+    """It says how often, so less of it is more. Where nothing was repeated, it is how long a timer may take anyway."""
+    wanted = [need[1] for need in found if need[0] == "repeat"]
+    known = [value for value in wanted if isinstance(value, int)]
+    if len(known) < len(wanted):
+        return granted.repeat_ms
+    longest_ms = max(granted.repeat_ms, granted.schedule_ms)
+    return max(granted.repeat_ms, min([*known, longest_ms]))
+
+
 _INTERFACE = "theater:actor/timing"
 
 CAPABILITY = Capability(
@@ -231,4 +280,5 @@ CAPABILITY = Capability(
     ),
     interfaces=(_INTERFACE,),
     default_ceiling=TimingGrant(),
+    least=Least(needs, least_grant),
 )

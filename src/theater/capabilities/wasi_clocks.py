@@ -8,7 +8,7 @@ Limits: none of its own; how long a poll may wait is the actor's limit ``wait``.
 from __future__ import annotations
 
 from theater.capabilities.registration import drops, functions
-from theater.capabilities.wasi_io import Pollable
+from theater.capabilities.wasi_poll import Pollable
 from theater.capabilities.wasi_world import WasiGrant, wasi_capability
 from theater.model.capability import HostClass, StepContext
 

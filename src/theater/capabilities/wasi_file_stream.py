@@ -68,6 +68,8 @@ class FileOutput:
 
     __slots__ = ("file", "is_closed", "offset", "permitted_bytes")
 
+    permit_bytes = CALL_MAX_BYTES
+
     def __init__(self, file: OpenFile, offset: int | None) -> None:
         self.file = file
         self.offset = offset

@@ -32,6 +32,7 @@ _OK = ("ok", None)
 _NS_PER_S = 1_000_000_000
 _NS_PER_US = 1000
 _BAD = Denied(("err", "bad-descriptor"))
+_INVALID = Denied(("err", "invalid"))
 _READ_ONLY = Denied(("err", "read-only"))
 
 Timestamp = tuple[str, Mapping[str, int] | None]
@@ -172,6 +173,8 @@ def _looking_at(
         facts = file.root.facts(parts)
         if facts.type == "symbolic-link" and "symlink-follow" in flags:
             return ("err", "loop")
+        if path.endswith("/") and facts.type != "directory":
+            return ("err", "not-directory")
         return ("ok", shape(facts))
 
     return Look(lambda: looked(look))
@@ -250,6 +253,10 @@ def open_at(
     if isinstance(parts, str):
         return Denied(("err", parts))
     is_writing = bool(open_flags & {"create", "truncate"})
+    if path.endswith("/"):
+        open_flags |= {"directory"}
+    if is_writing and "directory" in open_flags:
+        return _INVALID
     if (is_writing or "write" in flags) and not file.directory.can_write:
         return _READ_ONLY
 

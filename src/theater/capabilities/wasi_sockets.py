@@ -9,7 +9,7 @@ Recorded: each denied call, as a ``host`` event. Limits: none.
 from __future__ import annotations
 
 from theater.capabilities.registration import drops, functions, methods
-from theater.capabilities.wasi_io import subscribe
+from theater.capabilities.wasi_poll import subscribe
 from theater.capabilities.wasi_world import WasiGrant, wasi_capability
 from theater.model.capability import Denied, HostClass, StepContext
 

@@ -10,8 +10,8 @@ from typing import Final
 
 import uvicorn
 
+from theater.capabilities.http_listener.protocol import BoundedProtocol, Connections
 from theater.server.listening import BACKLOG
-from theater.server.protocol import BoundedProtocol, Connections
 from theater.server.stop import Stop
 
 GRACE_S: Final = 10.0

@@ -62,6 +62,10 @@ class _Node(Collector):
         yield _counters(
             "theater_host_calls", "Calls of guests that were answered", "interface", tally.host_calls, self._interfaces
         )
+        denials = self._runtime.live.denials()
+        yield _counters(
+            "theater_denials", "Calls of guests that went beyond their grants", "interface", denials, self._interfaces
+        )
         yield CounterMetricFamily("theater_restarts", "Actors that were started again", value=tally.restarts)
         yield CounterMetricFamily("theater_events", "Events that were committed", value=tally.events)
         yield _latency(tally)

@@ -18,7 +18,7 @@ from theater.runtime.views import actor_detail, actor_row, actor_rows
 from theater.server.actor_path import ID, reach, record_of
 from theater.server.endpoint import Answer, Call, Endpoint, Parameter, document, order
 from theater.server.service import Service
-from theater.server.start_orders import allowed_by, allowed_to, source_of
+from theater.server.start_orders import allowed_by, allowed_to, found_in, source_of
 
 ACTORS_DEFAULT: Final = 1000
 ACTORS_MAX: Final = 10_000
@@ -50,11 +50,11 @@ async def start(call: Call) -> Response:
     """As ``theater run`` starts an actor."""
     service, wanted = call.service, call.order(wire.StartOrder)
     source = source_of(wanted)
-    allowed = await allowed_by(service, wanted.allowance, lambda: wanted.manifest)
+    allowance = await allowed_by(service, wanted.allowance, lambda: wanted.manifest)
     actor = await service.runtime.spawn(
-        source,
+        found_in(source, allowance.manifest_folder),
         name=wanted.name,
-        allowed=allowed,
+        allowed=allowance.allowed,
         arguments=wanted.arguments,
         rename=wanted.rename,
         by=call.caller.name,

@@ -25,6 +25,7 @@ import uvloop
 from starlette.types import ASGIApp
 
 from theater import __version__
+from theater.capabilities.http_listener.protocol import BoundedProtocol, ConnectionBounds, Connections
 from theater.errors import InvalidInput
 from theater.model.header import format_time
 from theater.model.ports import Durability
@@ -45,7 +46,7 @@ from theater.server.listening import Door, bind
 from theater.server.log import Log, LogFormat
 from theater.server.metrics import Metrics
 from theater.server.openapi import make_openapi
-from theater.server.protocol import BoundedProtocol, Bounds, Connections
+from theater.server.refusal import refusal
 from theater.server.routes import ENDPOINTS
 from theater.server.service import Service
 from theater.server.stop import Stop
@@ -167,7 +168,9 @@ class _Serving:
         token = make_or_read_token(self._folder)
         load_tokens(self._folder)  # what is wrong with them is said now, and not to everybody who asks
         listener = Listener(
-            self._config(self._app()), Connections(Bounds(connections_max=self._connections_max)), self._stop
+            self._config(self._app()),
+            Connections(ConnectionBounds(connections_max=self._connections_max), refusal),
+            self._stop,
         )
         asyncio.get_running_loop().set_exception_handler(self._unexpected)
         self._door.listen()

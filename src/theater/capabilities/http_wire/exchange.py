@@ -6,7 +6,9 @@ ones, and the connection goes to exactly an address that was checked.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from urllib.parse import urldefrag, urljoin
 
@@ -20,7 +22,6 @@ from theater.capabilities.http_order import SAFE_METHODS, Order
 from theater.capabilities.http_secrets import SecretUnavailable, SecretValues, secrets_in_value
 from theater.capabilities.http_url import HttpUrl, parse_url
 from theater.capabilities.http_wire.service import ADDRESSES_MAX, CONNECT_TIMEOUT_S, HttpService
-from theater.model.actor_system import Problem
 
 REASON_MAX_CHARS = 300
 
@@ -36,7 +37,7 @@ class Failed(Exception):
 
     def __init__(self, case: str, value: str | int | None = None) -> None:
         super().__init__(case)
-        self.problem: Problem = (case, value)
+        self.problem = (case, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +50,43 @@ class Received:
     is_unpacked: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An answer for a guest: names of header fields in lower case, and placeholders where secrets came back."""
+
+    status: int
+    headers: list[tuple[str, bytes]]
+    body: bytes
+    url: str
+
+
 async def exchange(service: HttpService, grant: HttpClientGrant, order: Order) -> tuple[str, object]:
     """What comes of an order: an ``incoming-response``, or an error. Never raises, but where it is cancelled."""
     try:
+        fetched = await fetch(service, grant, order)
+    except Failed as failed:
+        return "err", failed.problem
+    body = content_of(fetched.body, order.form)
+    if body is None:
+        return "err", ("not-text", None)
+    headers = [(name, _text(value)) for name, value in fetched.headers]
+    return "ok", {"status": fetched.status, "headers": headers, "body": body, "url": fetched.url}
+
+
+async def fetch(service: HttpService, grant: HttpClientGrant, order: Order) -> Fetched:
+    """The answer to an order. Raises ``Failed``, without any secret in its text."""
+    try:
         values = SecretValues(order.secrets, service.secret)
     except SecretUnavailable as error:
-        return "err", ("other", f"secret-unavailable: {error}")
+        raise Failed("other", f"secret-unavailable: {error}") from error
     try:
-        return "ok", await _followed(service, grant, order, values)
+        return await _followed(service, grant, order, values)
     except Failed as failed:
         case, value = failed.problem
-        return "err", (case, values.mask_text(value) if isinstance(value, str) else value)
+        raise Failed(case, values.mask_text(value) if isinstance(value, str) else value) from failed.__cause__
 
 
-async def _followed(service: HttpService, grant: HttpClientGrant, order: Order, values: SecretValues) -> object:
+async def _followed(service: HttpService, grant: HttpClientGrant, order: Order, values: SecretValues) -> Fetched:
     left = order.redirects
     sent = order.url.target if order.url.query is None else f"{order.url.path}?{values.fill_query(order.url.query)}"
     while True:
@@ -115,17 +139,30 @@ async def _asked(
     failure: Failed | None = None
     for address in addresses[:ADDRESSES_MAX]:
         try:
-            response = await service.send(_request(order, address, target, values))
+            async with asyncio.timeout(_until_first_byte_s(order)):
+                response = await service.send(_request(order, address, target, values))
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            failure = _not_connected(error)
+            failure = _not_connected(error, _connect_timeout_s(order))
+            failure.__cause__ = error
             if failure.problem[0] == "tls-failed":
                 break
+        except TimeoutError as error:
+            raise Failed("timeout") from error
         except (httpx.HTTPError, OSError, ValueError) as error:
             raise Failed("protocol", _reason(values.mask_text(str(error) or type(error).__name__))) from error
         else:
             return await _received(order, response)
     assert failure is not None
-    raise failure
+    raise failure from failure.__cause__
+
+
+def _connect_timeout_s(order: Order) -> float:
+    own = order.pace.connect_s
+    return CONNECT_TIMEOUT_S if own is None else min(own, CONNECT_TIMEOUT_S)
+
+
+def _until_first_byte_s(order: Order) -> float | None:
+    return None if order.pace.first_byte_s is None else _connect_timeout_s(order) + order.pace.first_byte_s
 
 
 def _request(order: Order, address: IpAddress, target: bytes, values: SecretValues) -> httpx.Request:
@@ -145,7 +182,7 @@ def _request(order: Order, address: IpAddress, target: bytes, values: SecretValu
         extensions={
             "target": target,
             "sni_hostname": order.url.host,
-            "timeout": {"connect": CONNECT_TIMEOUT_S, "read": None, "write": None, "pool": None},
+            "timeout": {"connect": _connect_timeout_s(order), "read": None, "write": None, "pool": None},
         },
     )
 
@@ -157,35 +194,44 @@ async def _received(order: Order, response: httpx.Response) -> Received:
     stream = response.stream
     assert isinstance(stream, httpx.AsyncByteStream)
     try:
-        async for piece in stream:
+        async for piece in _paced(aiter(stream), order.pace.between_bytes_s):
             body.add(piece)
         return Received(response.status_code, headers, body.whole(), body.is_unpacked)
     except TooLarge as error:
         raise Failed("too-large", order.response_bytes) from error
     except Unreadable as error:
         raise Failed("protocol", str(error)) from error
+    except TimeoutError as error:
+        raise Failed("timeout", "body") from error
     except (httpx.HTTPError, OSError) as error:
         raise Failed("protocol", _reason(str(error) or type(error).__name__)) from error
     finally:
         await stream.aclose()
 
 
+async def _paced(pieces: AsyncIterator[bytes], most_s: float | None) -> AsyncIterator[bytes]:
+    """The pieces, as long as none of them takes too long. Raises ``TimeoutError``."""
+    while True:
+        async with asyncio.timeout(most_s):
+            piece = await anext(pieces, None)
+        if piece is None:
+            return
+        yield piece
+
+
 def _first(headers: list[tuple[bytes, bytes]], name: bytes) -> bytes | None:
     return next((value for key, value in headers if key.lower() == name), None)
 
 
-def _answer(order: Order, received: Received, values: SecretValues) -> dict[str, object]:
+def _answer(order: Order, received: Received, values: SecretValues) -> Fetched:
     gone = ("content-encoding", "content-length") if received.is_unpacked else ()
-    headers = [(name.decode("latin-1").lower(), _text(values.mask(value))) for name, value in received.headers]
-    body = content_of(values.mask(received.body), order.form)
-    if body is None:
-        raise Failed("not-text")
-    return {
-        "status": received.status,
-        "headers": [header for header in headers if header[0] not in gone],
-        "body": body,
-        "url": values.mask_text(str(order.url)),
-    }
+    headers = [(name.decode("latin-1").lower(), values.mask(value)) for name, value in received.headers]
+    return Fetched(
+        received.status,
+        [header for header in headers if header[0] not in gone],
+        values.mask(received.body),
+        values.mask_text(str(order.url)),
+    )
 
 
 def _text(value: bytes) -> str:
@@ -195,14 +241,14 @@ def _text(value: bytes) -> str:
         return value.decode("latin-1")
 
 
-def _not_connected(error: httpx.TransportError) -> Failed:
+def _not_connected(error: httpx.TransportError, most_s: float) -> Failed:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):
             return Failed("tls-failed", _reason(str(cause)))
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, httpx.ConnectTimeout):
-        return Failed("connection-failed", f"no answer within {CONNECT_TIMEOUT_S:g} s")
+        return Failed("connection-failed", f"no answer within {most_s:g} s")
     return Failed("connection-failed", _reason(str(error)))
 
 

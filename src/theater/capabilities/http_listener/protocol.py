@@ -11,9 +11,11 @@ connection that is idle between two requests. What it leaves open, and what is c
 * an answer that nobody takes: when it is complete, and does not get out;
 * answers that nobody takes, all of them together: whoever has taken nothing for the longest is let go first;
 * how many connections there are;
-* answers to what is not HTTP, which are problems like all others.
+* answers to what is not HTTP, which look like all others;
+* requests ahead of which a connection is lost: each of them gets to know, not the last one alone.
 
-``Connections`` is what all protocols of a server share; uvicorn hands it to each as its ``ServerState``.
+The node's own server is made of it, and so are the servers of actors. ``Connections`` is what all protocols of a server
+share; uvicorn hands it to each as its ``ServerState``.
 """
 
 from __future__ import annotations
@@ -24,23 +26,23 @@ from dataclasses import dataclass
 from typing import Final
 
 import httptools
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from theater.errors import TheaterError
-from theater.server.refusal import (
+from theater.capabilities.http_listener.refusals import (
     bad_request,
     head_too_large,
     head_too_slow,
-    refusal,
     target_too_long,
     too_many_connections,
 )
+from theater.errors import TheaterError
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class ConnectionBounds:
     """What one connection may cost. Sizes in bytes, durations in seconds."""
 
     connections_max: int = 2000
@@ -64,6 +66,9 @@ class Bounds:
     """What may come of a body without a byte of it: the framing of chunks."""
 
 
+Refusal = Callable[[TheaterError], bytes]
+"""The whole answer to what cannot be handed on, head and all; the connection is closed behind it."""
+
 REFUSED_MAX: Final = 200
 """Connections beyond the most that are told so; the others are closed without a word."""
 
@@ -77,9 +82,10 @@ _SEPARATORS_BYTES: Final = 4  # a colon, a space, the end of the line
 class Connections(ServerState):
     """What all connections of a server share."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: ConnectionBounds, refusal: Refusal) -> None:
         super().__init__()
         self.bounds = bounds
+        self.refusal = refusal
         self.gone = asyncio.Event()
         """Set when a connection ends: whoever waits for the last one looks again."""
         self._untaken: dict[BoundedProtocol, int] = {}
@@ -119,6 +125,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._stalling: asyncio.TimerHandle | None = None
         self._refusal: TheaterError | None = None
+        self._running: RequestResponseCycle | None = None
+        """The request that is being answered, or was last."""
         self._is_over = False
         """Nothing that comes is looked at any more."""
         self._is_in_head = False
@@ -133,7 +141,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
-        excess = self._shared.size - self._bounds.connections_max
+        excess = self._excess()
         if excess > REFUSED_MAX:
             self._is_over = True
             transport.abort()
@@ -149,6 +157,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         for cycle, _ in self.pipeline:
             cycle.disconnected = True
+        if self._running is not None:  # uvicorn tells the last one that came
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
         self._is_over = True
         self._shared.gone.set()
@@ -164,8 +175,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes += len(data)
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self.cycle.keep_alive = False  # answered as the request that it also is; what follows it is not read
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse(self._refusal or bad_request())
             return
@@ -244,6 +255,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unread_bytes = 0
         self._clear_deadline()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_body(self, body: bytes) -> None:
         if not self.cycle.response_complete:
             self._unread_bytes = 0
@@ -270,6 +285,16 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         self._close()
+
+    # -- what others do otherwise ------------------------------------------------------------------------------------
+
+    def _excess(self) -> int:
+        """How many connections there are too many, this one included."""
+        return self._shared.size - self._bounds.connections_max
+
+    def _upgrade(self, rest: bytes) -> None:
+        """Another protocol is asked for behind this head. ``rest`` came behind it already."""
+        self.cycle.keep_alive = False  # answered as the request that it also is; what follows it is not read
 
     # -- ends --------------------------------------------------------------------------------------------------------
 
@@ -303,7 +328,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._write_last(error)
 
     def _write_last(self, error: TheaterError) -> None:
-        self.transport.write(refusal(error))
+        self.transport.write(self._shared.refusal(error))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._set_deadline(self._bounds.linger_s, self._close)

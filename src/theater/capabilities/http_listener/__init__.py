@@ -1,0 +1,1 @@
+"""The listener of actors' HTTP servers: sockets, protocols, and the bounds of every connection."""
