@@ -52,6 +52,7 @@ def detail(actor: wire.ActorRow, *, grants: dict[str, dict[str, object]] | None 
         deferred=0,
         timers=0,
         channels=0,
+        services=[],
         chain_bytes=0,
         state_seq=None,
         state_bytes=None,

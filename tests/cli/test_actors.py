@@ -11,7 +11,7 @@ from tests.cli.fake_client import FakeClient, row
 from tests.cli.test_hostile import EVIL, looked_at
 from tests.guests import wat
 from theater.errors import Crashed, Denied, NameTaken, NotFound, NotStopped, Refused
-from theater.runtime.allowances import take_allowance
+from theater.runtime.allowances import Allowance, take_allowance
 from theater.store import DataDir
 
 MANIFEST = 'name = "counter"\ncomponent = "counter.wasm"\nparams = { start = 3 }\n'
@@ -137,7 +137,40 @@ def test_what_goes_beyond_the_ceiling_is_allowed_by_a_file_of_the_owner(
 
     (order,) = client.orders
     assert order.allowance is not None
-    assert take_allowance(own, order.allowance, manifest=ASKING) == ("environment=LANG",)
+    assert take_allowance(own, order.allowance, manifest=ASKING).allowed == ("environment=LANG",)
+
+
+@pytest.mark.parametrize("more", [(), ("--allow", "filesystem=write:out")])
+def test_a_server_of_ones_own_hears_in_which_folder_a_manifest_with_paths_lies(
+    theater: Theater, place: Path, client: FakeClient, own: DataDir, more: tuple[str, ...]
+) -> None:
+    (place / "theater.toml").write_text(MANIFEST + '[capabilities.filesystem]\nread = ["data"]\n')
+
+    assert theater("start", ".", *more).code == 0
+
+    (order,) = client.orders
+    assert order.allowance is not None
+    found = take_allowance(own, order.allowance, manifest=order.manifest)
+    assert found == Allowance(more[1:], str(place.resolve()))
+
+
+def test_a_server_hears_of_no_folder_where_there_is_no_path(
+    theater: Theater, place: Path, client: FakeClient, own: DataDir
+) -> None:
+    (place / "theater.toml").write_text(MANIFEST + "[capabilities.timing]\n")
+
+    assert theater("start", ".").code == 0
+
+    assert client.orders[0].allowance is None
+    assert not own.allowances.exists()
+
+
+def test_a_server_elsewhere_hears_of_no_folder(theater: Theater, place: Path, client: FakeClient) -> None:
+    (place / "theater.toml").write_text(MANIFEST + '[capabilities.filesystem]\nread = ["data"]\n')
+
+    assert theater("start", ".").code == 0
+
+    assert client.orders[0].allowance is None
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 1), ("", 1)])
@@ -279,7 +312,7 @@ def test_what_a_restart_is_allowed_is_allowed_by_a_file_of_the_owner(
 
     (allowance,) = client.allowances
     assert allowance is not None
-    assert take_allowance(own, allowance, manifest=ASKING) == ("environment=LANG",)
+    assert take_allowance(own, allowance, manifest=ASKING).allowed == ("environment=LANG",)
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 1)])

@@ -177,7 +177,7 @@ def test_what_a_server_denies_is_allowed_by_a_file_of_the_owner(
 
     (order,) = client.forks
     assert order.allowance is not None
-    assert take_allowance(own, order.allowance, manifest=ASKING) == ("environment",)
+    assert take_allowance(own, order.allowance, manifest=ASKING).allowed == ("environment",)
 
 
 def test_elsewhere_the_lines_are_shown_and_nothing_is_allowed(theater: Theater, client: FakeClient) -> None:

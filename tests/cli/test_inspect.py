@@ -48,6 +48,20 @@ def test_a_limit_that_was_set_is_marked(theater: Theater, place: Path) -> None:
     assert len(limits) > 10
 
 
+def test_what_of_a_grant_is_no_default_is_marked(theater: Theater, place: Path) -> None:
+    (place / "theater.toml").write_text(
+        'name = "x"\ncomponent = "counter.wasm"\n[capabilities.store]\nquota = "1MiB"\n'
+    )
+    theater("run", ".")
+
+    grants = lines_of(theater, "x")["grants"].splitlines()
+
+    assert grants == [
+        'runtime  log = "64KiB"',
+        'store  space = ["self"], read = [], quota = "1MiB" (set), blob = "1MiB"',
+    ]
+
+
 def test_all_fits_on_a_screen_of_80_columns(theater: Theater, counter: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "PIPE_COLUMNS", 80)
 

@@ -7,6 +7,19 @@ import pytest
 
 from tests.cli.conftest import Theater
 from tests.guests import wat
+from tests.guests.component import Import, actor
+
+GET_DIRECTORIES = Import(
+    "wasi:filesystem/preopens@0.2.0",
+    "get-directories",
+    "(result (list (tuple (own $o) string)))",
+    "(param i32)",
+    types='(export "descriptor" (type $o (eq $descriptor)))',
+    before="""
+  (import "wasi:filesystem/types@0.2.0" (instance $files (export "descriptor" (type (sub resource)))))
+  (alias export $files "descriptor" (type $descriptor))
+""",
+)
 
 
 def test_create_makes_a_project(theater: Theater, place: Path) -> None:
@@ -112,6 +125,34 @@ def test_validate_shows_the_grants_and_limits_in_force(theater: Theater, place: 
         "timing": {"sleep": "60s", "schedule": "365d", "repeat": "1s"},
     }
     assert (document["problems"], document["warnings"]) == ([], [])
+
+
+def test_validate_warns_of_a_grant_that_names_nothing(theater: Theater, place: Path) -> None:
+    empty = '[capabilities.timing]\n[capabilities.http-client]\nallow = []\nprivate = ["localhost"]\n'
+    (place / "theater.toml").write_text(f'name = "sleeper"\ncomponent = "sleeper.wasm"\n{empty}')
+
+    warnings = theater("validate", ".", "--allow", "http-client", "--json").table["warnings"]
+
+    assert warnings == [
+        "it asks for [capabilities.http-client] with allow = []: what is not named is not allowed",
+        "it asks for [capabilities.http-client], and its component imports nothing of that",
+    ]
+
+
+def test_validate_knows_the_ways_of_wasi_to_a_capability(theater: Theater, place: Path) -> None:
+    (place / "x.wat").write_text(actor(imports=[GET_DIRECTORIES], handle="unreachable"))
+    tables = '[capabilities.filesystem]\nread = ["."]\n[capabilities.environment]\nallow = ["A"]\n'
+    (place / "theater.toml").write_text(f'name = "x"\ncomponent = "x.wat"\n{tables}')
+
+    warnings = theater("validate", ".", "--allow", "environment", "--allow", "filesystem", "--json").table["warnings"]
+
+    assert warnings == ["it asks for [capabilities.environment], and its component imports nothing of that"]
+
+
+def test_validate_does_not_warn_of_what_an_empty_table_means(theater: Theater, place: Path) -> None:
+    (place / "theater.toml").write_text('name = "x"\ncomponent = "sleeper.wasm"\n[capabilities.timing]\n')
+
+    assert theater("validate", ".", "--json").table["warnings"] == []
 
 
 def test_validate_warns_of_a_grant_that_nothing_imports(theater: Theater, place: Path) -> None:

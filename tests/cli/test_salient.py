@@ -53,3 +53,38 @@ def test_an_exchange_is_read_at_80_columns() -> None:
 
     assert len(line) <= 80
     assert line.endswith('handle  reply {"count":3}  state {"count":3}')
+
+
+REQUEST = b'{"method":"POST","url":"https://a.example/","headers":[],"body":null}'
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "shown"),
+    [
+        (
+            "intent",
+            b'{"arguments":[[1]],"about":{"requests":[' + REQUEST + b"," + REQUEST + b"]}}",
+            "POST https://a.example/  POST https://a.example/",
+        ),
+        ("intent", b'{"arguments":[[1]],"about":"odd"}', "[[1]]"),
+        (
+            "host",
+            b'{"answer":[0],"read":[{"ok":{"status":204}},{"err":{"connection-refused":null}},null]}',
+            '-> 204  {"connection-refused":null}  none yet',
+        ),
+        (
+            "host",
+            b'{"answer":[0],"arguments":[[1]],"about":{"requests":[' + REQUEST + b']},"read":[{"ok":{"status":200}}]}',
+            "POST https://a.example/  -> 200",
+        ),
+        (
+            "host",
+            b'{"answer":{"err":{"HTTP-request-denied":null}},"read":' + REQUEST + b"}",
+            '-> {"err":{"HTTP-request-denied":null}}  POST https://a.example/',
+        ),
+        ("host", b'{"answer":[0],"read":[]}', "-> [0]"),
+        ("host", b'{"answer":[0],"read":[5]}', "-> [0]"),
+    ],
+)
+def test_what_a_program_asked_of_the_web_is_shown_with_what_came(kind: str, payload: bytes, shown: str) -> None:
+    assert event_summary(row("wasi:io/poll#poll", payload, kind), 110).partition("poll#poll")[2].strip() == shown

@@ -119,6 +119,30 @@ def test_what_goes_beyond_the_ceiling_needs_the_owners_word(theater: Theater, pl
     assert list((place / "data" / "allowances").iterdir()) == []
 
 
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("command", ["start", "run"])
+def test_relative_paths_of_a_manifest_are_in_its_folder_as_without_a_server(
+    theater: Theater, place: Path, command: str
+) -> None:
+    project = place / "project"
+    (project / "data").mkdir(parents=True)
+    manifest = MANIFEST.replace("counter.wasm", "../counter.wasm")
+    (project / "theater.toml").write_text(manifest + '[capabilities.filesystem]\nread = ["data"]\n')
+
+    started = theater(command, "project")
+    assert started.code == 0, started.err
+    assert f'read = ["{project.resolve()}/data"]' in started.err
+    assert theater("verify", "counter").code == 0
+    theater("stop", "counter")
+    assert theater("restart", "counter").code == 0
+
+    (project / "theater.toml").write_text(manifest + '[capabilities.filesystem]\nwrite = ["data"]\n')
+    denied = theater(command, "project", "--name", "b")
+    assert denied.code == 1
+    assert f'write = ["{project.resolve()}/data"]' in denied.err
+    assert theater(command, "project", "--name", "b", "--allow", "filesystem=write:data").code == 0
+
+
 def test_what_was_allowed_once_was_allowed_once(theater: Theater, place: Path) -> None:
     (place / "theater.toml").write_text(ASKING)
     with RunningServer(place):

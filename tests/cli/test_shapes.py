@@ -18,7 +18,7 @@ from theater.cli.commands import ROWS, Row
 REFERENCE = (Path(__file__).parents[2] / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
 PATIENCE_S = 60.0
 
-_HEADING = re.compile(r"^### `theater ([a-z-]+(?: token [a-z]+)?)", re.MULTILINE)
+_HEADING = re.compile(r"^### `theater ([a-z-]+(?: [a-z]+)*)", re.MULTILINE)
 _MARK = "\n`--json`: "
 _TOKEN = re.compile(r'"([a-z_]+)"|(\{|\}|\[|\]|:|,|…)|([A-Z]+)')
 
@@ -223,8 +223,9 @@ def acting(stage: Stage) -> None:
 
 
 def looking(stage: Stage) -> None:
-    for name in ("events", "state", "logs", "verify", "replay"):
+    for name in ("events", "state", "logs", "verify", "replay", "grants suggest"):
         stage.document(name, "logger")
+    stage.document("grants suggest", "logger", "--component", "counter.wasm", shape=1)
     (first,) = stage.lines(1, "subscribe", "logger", "--from", "0")
     check([first], shapes_of("events")[0], "theater subscribe")
     stage.checked.add("subscribe")

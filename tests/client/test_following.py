@@ -99,6 +99,7 @@ def detail() -> bytes:
             "version": None,
             "node": None,
             "durability": "process",
+            "services": [],
         }
     )
 

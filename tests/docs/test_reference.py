@@ -100,4 +100,4 @@ def test_every_example_of_a_manifest_can_be_read() -> None:
 def test_the_example_of_a_config_is_toml() -> None:
     (example,) = re.findall(r"^```toml\n(.*?)^```", CLI, re.MULTILINE | re.DOTALL)
 
-    assert set(tomllib.loads(example)) == {"data-dir", "durability", "secrets", "ceiling"}
+    assert set(tomllib.loads(example)) == {"data-dir", "durability", "secrets", "tls", "ceiling"}

@@ -1,7 +1,8 @@
 """Having a server do what may go beyond its ceiling: a person is asked, and a file says what was allowed.
 
 The ceiling is the server's. Beyond it only the owner of its data directory can allow something: by a file there that
-the order names. So that can be done on the server's own machine, and nowhere else.
+the order names. So that can be done on the server's own machine, and nowhere else. The same file says in which folder a
+manifest lies that asks for something with paths.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ def with_allowance(
     *,
     allowed: Sequence[str],
     manifest: Callable[[], str],
+    manifest_folder: str | None = None,
 ) -> T:
     """What ``act`` makes of the name of an allowance, for what is ``allowed`` to an actor of that ``manifest``.
 
-    The owner is asked once whether what goes beyond the ceiling is allowed, where he can be.
+    The owner is asked once whether what goes beyond the ceiling is allowed, where he can be. ``manifest_folder`` is
+    where the manifest lies, if the server is to know that; it hears of it from the owner alone.
 
     Raises:
         InvalidInput: something is allowed, and the server's data directory is not the one in force here.
@@ -51,7 +54,9 @@ def with_allowance(
             raise _elsewhere(denied) from None
 
     def acted(allowed: Sequence[str]) -> T:
-        return act(write_allowance(own, allowed, manifest=manifest()) if allowed else None)
+        if not allowed and manifest_folder is None:
+            return act(None)
+        return act(write_allowance(own, allowed, manifest=manifest(), manifest_folder=manifest_folder))
 
     return decide_or_ask(acted, allowed=allowed, output=session.output)
 

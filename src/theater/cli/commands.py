@@ -49,6 +49,16 @@ _CONFIG: Mapping[str, Row] = MappingProxyType(
     {"token": Row(_KEEP, None, "Who may ask a server, and for what.", members=_TOKEN)}
 )
 
+_GRANTS: Mapping[str, Row] = MappingProxyType(
+    {
+        "suggest": Row(
+            _PROVE,
+            "theater.cli.suggestion:suggest",
+            "Find the least manifest that recorded histories pass under, and prove it by running every step again.",
+        )
+    }
+)
+
 ROWS: Mapping[str, Row] = MappingProxyType(
     {
         "create": Row(
@@ -157,6 +167,7 @@ ROWS: Mapping[str, Row] = MappingProxyType(
             "theater.cli.prove:replay",
             "Run a chain's steps again, with every answer from the chain, and compare.",
         ),
+        "grants": Row(_PROVE, None, "What actors are granted, and what of it they need.", members=_GRANTS),
         "export": Row(
             _PROVE,
             "theater.cli.keep:export",

@@ -76,7 +76,12 @@ def grant_keys(grant: Grant) -> list[str]:
 
 
 def _keys(table: Mapping[str, object]) -> list[str]:
-    return [f"{key} = {msgspec.json.encode(value).decode()}" for key, value in table.items()]
+    return [key_line(key, value) for key, value in table.items()]
+
+
+def key_line(key: str, value: object) -> str:
+    """A key with its value, as it would stand in a manifest."""
+    return f"{key} = {msgspec.json.encode(value).decode()}"
 
 
 def asked_lines(denied: Denied) -> list[str]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import typer
 
+from theater.capabilities.registry import installed
 from theater.cli.actor_row import status_text
-from theater.cli.grants import table_line
+from theater.cli.grants import key_line
 from theater.cli.layout import GAP, Span, count_text, last_line, size_text, status_style
 from theater.cli.look import Id
 from theater.cli.output import Output
@@ -68,6 +69,7 @@ def _lines(detail: ActorDetail, state: str, columns: int) -> Iterator[list[Span]
         f"{detail.actor.waiting} waiting, {detail.deferred} put off, "
         f"{count_text(detail.timers, 'timer')}, {count_text(detail.channels, 'channel')}",
     )
+    yield from _list("open", [[(line, "")] for line in detail.services])
     if detail.failure is not None:
         failure = detail.failure
         reason = f" ({failure.reason})" if failure.reason else ""
@@ -104,9 +106,21 @@ def _supervision(detail: ActorDetail) -> Iterator[list[Span]]:
 
 
 def _rights(detail: ActorDetail, columns: int) -> Iterator[list[Span]]:
-    yield from _list("grants", [[(table_line(name, table), "")] for name, table in sorted(detail.grants.items())])
+    yield from _list("grants", [_grant(name, table) for name, table in sorted(detail.grants.items())])
     yield from _list("allowed", [[(text, "yellow")] for text in detail.allowed])
     yield from _list("limits", _packed(_limits(detail.limits, detail.limits_set), columns - _MARGIN_COLUMNS))
+
+
+def _grant(name: str, table: Mapping[str, object]) -> list[Span]:
+    """A capability with all of its keys; those that are not as an empty table has them are marked."""
+    known = installed().capabilities.get(name)
+    default = known.parse({}).table() if known is not None else {}
+    spans: list[Span] = [(name, "")]
+    for number, (key, value) in enumerate(table.items()):
+        is_default = key in default and default[key] == value
+        spans += [(", " if number else "  ", "dim"), (key_line(key, value), "dim" if is_default else "")]
+        spans += [] if is_default else [(" (set)", "bold")]
+    return spans
 
 
 def _limits(limits: Mapping[str, object], chosen: list[str]) -> Iterator[list[Span]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from theater.capabilities import environment
 from theater.capabilities.registry import Registry
 from theater.cli import options
 from theater.cli.exits import Exit
@@ -16,8 +16,8 @@ from theater.cli.grants import grant_line
 from theater.cli.nodes import empty_node
 from theater.cli.output import Output
 from theater.cli.session import Session, session_of
+from theater.cli.wanted import unused
 from theater.errors import InvalidComponent, InvalidInput, NotFound, TheaterError
-from theater.model.execution import Program
 from theater.model.ids import Digest
 from theater.model.wit import strip_version
 from theater.runtime.loading import role_of
@@ -26,8 +26,8 @@ from theater.runtime.permissions import Grants, decide, parse_grants
 from theater.runtime.sources import COMPONENT_MAX_BYTES, Source, component_of, read_source
 from theater.store import FileBlobStore
 
-# What WASI shows a guest comes from these grants, too: they are of use without an import of their own.
-_SHOWN_BY_WASI = {environment.NAME: "wasi:cli/environment"}
+_ALLOW = "allow"
+"""The list of those grants that have others only to say more of what is in it."""
 
 
 @dataclass(slots=True)
@@ -87,6 +87,8 @@ def inspect_component(
 def _check_grants(findings: _Findings, node: Node, allowed: list[str]) -> None:
     manifest = findings.source.manifest
     try:
+        asked = parse_grants(node.registry, manifest.capabilities, where="capabilities")
+        findings.warnings += _empty(asked, node.registry)
         findings.grants = decide(
             node.registry, manifest.capabilities, ceiling=node.ceiling, allowed=allowed, folder=manifest.folder
         ).effective
@@ -108,7 +110,10 @@ def _check_component(findings: _Findings, node: Node, session: Session) -> None:
         if error.message not in findings.problems:
             findings.problems.append(error.message)
         return
-    findings.warnings += _unused(source, loaded.program, node.registry)
+    findings.warnings += [
+        f"it asks for [capabilities.{name}], and its component imports nothing of that"
+        for name in unused(node.registry, loaded.program, source.manifest.capabilities)
+    ]
 
 
 def _put(source: Source, node: Node, session: Session) -> Digest:
@@ -118,15 +123,14 @@ def _put(source: Source, node: Node, session: Session) -> Digest:
     return node.blobs.put(kept.path(component_of(source, kept, node.engine.assemble)).read_bytes())
 
 
-def _unused(source: Source, program: Program, registry: Registry) -> list[str]:
-    """What the manifest asks for and the component has no use for."""
-    used = {_owner(registry, wanted.interface, wanted.name) for wanted in program.imports}
-    interfaces = {strip_version(interface) for interface in program.imported_interfaces}
-    return [
-        f"it asks for [capabilities.{name}], and its component imports nothing of that"
-        for name in source.manifest.capabilities
-        if name not in used and _SHOWN_BY_WASI.get(name) not in interfaces
-    ]
+def _empty(grants: Grants, registry: Registry) -> Iterator[str]:
+    """Of what is asked for, what names nothing, and so allows nothing."""
+    for name, grant in grants.items():
+        lists = {key: value for key, value in grant.table().items() if isinstance(value, list)}
+        decisive = {_ALLOW: lists[_ALLOW]} if _ALLOW in lists else lists
+        if decisive and not any(decisive.values()) and grant != registry.capabilities[name].default_ceiling:
+            written = ", ".join(f"{key} = []" for key in decisive)
+            yield f"it asks for [capabilities.{name}] with {written}: what is not named is not allowed"
 
 
 def _findings_document(findings: _Findings) -> dict[str, object]:
@@ -233,8 +237,3 @@ def _import_row(item: dict[str, object]) -> list[str]:
         return [name, "nobody", str(item["refusal"])]
     grant = " (if granted)" if item["needs_grant"] else ""
     return [name, f"{item['capability']}{grant}", str(item["class"])]
-
-
-def _owner(registry: Registry, interface: str, name: str) -> str | None:
-    found = registry.table.get((strip_version(interface), name))
-    return found[0].name if found is not None else None

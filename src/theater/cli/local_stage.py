@@ -110,6 +110,15 @@ class LocalPlayer:
         """As in ``Player``."""
         return self._store.head(self.id)
 
+    def services(self) -> list[str]:
+        """As in ``Player``."""
+        return self._local.runtime.live.services(self.id)
+
+    def stay(self) -> None:
+        """As in ``Player``."""
+        with contextlib.suppress(KeyboardInterrupt):
+            self._local.do(_for_ever())
+
     async def _restarted(self) -> None:
         await self._reference.restart()
         with contextlib.suppress(NotRunning):
@@ -119,3 +128,8 @@ class LocalPlayer:
                 break
             await asyncio.to_thread(self._store.flush)
             await asyncio.sleep(_DURABLE_ROUND_S)
+
+
+async def _for_ever() -> None:
+    """Until it is interrupted."""
+    await asyncio.get_running_loop().create_future()

@@ -58,6 +58,7 @@ def perform(session: Session, stage: Stage, what: Part | Waking, items: tuple[It
         performance.begin(what, items)
         performance.play(items)
         performance.end()
+        performance.stay(items)
         return performance.bill.code
 
 
@@ -80,10 +81,13 @@ class _Performance:
         if isinstance(what, Waking):
             self._wake(what)
             return
-        if items and self._stage.role_of(what.source) == "command":
-            raise typer.BadParameter("a command takes no messages: leave out --request and --send")
+        role = self._stage.role_of(what.source) if items else "actor"
+        if role != "actor":
+            raise typer.BadParameter(f"a {role} takes no messages: leave out --request and --send")
         self._actor = self._stage.start(what)
         self._show_output()
+        if self._actor.role == "service":
+            self._output.note("a service answers requests as long as a node runs it: theater server, theater start")
         if self._actor.failure is not None:
             self._note(self._actor.failure, None)
             self._is_over = True
@@ -128,6 +132,16 @@ class _Performance:
         say = self._output.note if self._is_command() else self._output.line
         say(f"id {self._actor.id}")
         say(f"head {head.seq} {head.hash}")
+
+    def stay(self, items: tuple[Item, ...]) -> None:
+        """Say what is open for the actor; where nothing was asked of it, it stays for those who do."""
+        assert self._actor is not None
+        lines = [] if self._is_command() else self._actor.services()
+        for line in lines:
+            self._output.note(line)
+        if lines and not items and self.bill.code == Exit.OK:
+            self._output.flush()
+            self._actor.stay()
 
     def _wake(self, what: Waking) -> None:
         actor = self._stage.wake(what.actor, what.allowed)

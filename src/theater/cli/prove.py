@@ -87,7 +87,7 @@ def verify(  # noqa: PLR0913, PLR0917 - one for each option
     Exits 0 if it is sound, and 1 if not, naming the first event that is wrong and why.
     """
     session = session_of(context)
-    caps = _caps(
+    caps = caps_of(
         max_memory, max_fuel, max_deadline, max_events_per_step, max_bytes_per_step, max_state, max_message, max_reply
     )
     wanted = _Examination(target, options.hash_of(head), not no_execute, component or (), caps)
@@ -120,7 +120,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one for each option
     """
     session = session_of(context)
     output = session.output
-    caps = _caps(
+    caps = caps_of(
         max_memory, max_fuel, max_deadline, max_events_per_step, max_bytes_per_step, max_state, max_message, max_reply
     )
     wanted = _Examination(target, options.hash_of(head), True, component or (), caps, until)
@@ -193,7 +193,7 @@ def _examine_file(session: Session, path: Path, wanted: _Examination, on_step: C
     )
 
 
-def _caps(
+def caps_of(
     memory: str | None,
     fuel: int | None,
     deadline: str | None,
@@ -203,6 +203,7 @@ def _caps(
     message: str | None,
     reply: str | None,
 ) -> Caps:
+    """What a stranger's chain may use, by the options that say so."""
     return Caps(
         memory_bytes=options.size(memory, "--max-memory", _DEFAULT.memory_bytes),
         fuel=_DEFAULT.fuel if fuel is None else fuel,
@@ -228,7 +229,7 @@ def _show(output: Output, report: Report, *, good: str) -> None:
         output.document(report)
         return
     if report.fault is not None:
-        _show_fault(output, report.fault)
+        show_fault(output, report.fault)
     elif report.executed:
         output.line(f"{good}: {count_text(report.events, 'event')}, {count_text(report.steps, 'step')} run again")
     else:
@@ -247,7 +248,8 @@ def _show(output: Output, report: Report, *, good: str) -> None:
         output.note(note)
 
 
-def _show_fault(output: Output, fault: Fault) -> None:
+def show_fault(output: Output, fault: Fault) -> None:
+    """Where it is, why, and both sides of a difference."""
     named = fault.seq is None or fault.why.startswith(f"event {fault.seq}:")
     where = "" if named else f"event {fault.seq}: "
     output.line(f"{'diverged' if fault.is_divergence else 'not sound'}: {where}{fault.why}")

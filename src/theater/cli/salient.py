@@ -108,9 +108,9 @@ def _of(payload: Payload, name: str) -> str:
         case Message():
             return f"from {payload.source}  {_arguments(payload.arguments)}"
         case HostCall():
-            return f"-> {_json(payload.answer)}"
+            return f"{_requests(payload.about)}-> {_answers(payload) or _json(payload.answer)}"
         case Intent():
-            return _json(payload.arguments)
+            return _requests(payload.about) or _json(payload.arguments)
         case Log():
             level = f"{payload.level}: " if payload.level else ""
             return level + log_text(name, payload).rstrip("\n")
@@ -126,6 +126,40 @@ def _of(payload: Payload, name: str) -> str:
             return f"by {payload.by}" + (f"  {_json(payload.detail)}" if payload.detail else "")
         case _:
             return ""
+
+
+def _requests(about: object) -> str:
+    """What a poll of ``wasi:io`` sends, where it sends anything."""
+    match about:
+        case {"requests": [*requests]}:
+            return "".join(f"{_request(each)}  " for each in requests)[:_SHOWN_MAX]
+    return ""
+
+
+def _request(asked: object) -> str:
+    match asked:
+        case {"method": str(method), "url": str(url)}:
+            return f"{method} {url}"
+    return _json(asked)
+
+
+def _answers(call: HostCall) -> str:
+    """What came of requests of ``wasi:http``, or of one that was refused."""
+    match call.read:
+        case {"method": str(), "url": str()} as asked:
+            return f"{_json(call.answer)}  {_request(asked)}"
+        case [*answers] if answers and all(each is None or isinstance(each, dict) for each in answers):
+            return "  ".join(_answer(each) for each in answers)[:_SHOWN_MAX]
+    return ""
+
+
+def _answer(came: object) -> str:
+    match came:
+        case {"ok": {"status": int(status)}}:
+            return str(status)
+        case {"err": error}:
+            return _json(error)
+    return "none yet"
 
 
 def _arguments(arguments: list[object]) -> str:

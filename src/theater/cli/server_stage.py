@@ -133,6 +133,13 @@ class ServerPlayer:
         row = self._client.actor(self.id).actor
         return Head(row.seq, Digest(row.head))
 
+    def services(self) -> list[str]:
+        """As in ``Player``."""
+        return self._client.actor(self.id).services
+
+    def stay(self) -> None:
+        """It goes on in the server."""
+
 
 def _payload(row: EventRow) -> Payload | None:
     return None if row.payload is None else payload_in(row)

@@ -67,6 +67,12 @@ class Player(Protocol):
     def head(self) -> Head:
         """The last event of its chain."""
 
+    def services(self) -> list[str]:
+        """What the node has open for it, a line each."""
+
+    def stay(self) -> None:
+        """Where what is open ends with this process: wait until somebody interrupts it."""
+
 
 class Stage(Protocol):
     """Open in a ``with`` statement: what it holds is let go of at its end."""

@@ -65,6 +65,8 @@ def start(  # noqa: PLR0913, PLR0917 - one for each option
             session.output.note(f"{what}{failure.message}")
         elif failure is not None:
             session.output.note(crash_line(failure), has_lines=True)
+        for line in detail.services:
+            session.output.note(line)
         if session.output.json:
             session.output.document(row_document(row, failure))
         else:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from theater.capabilities.registry import installed
 from theater.cli.allowing import manifest_of, with_allowance
 from theater.cli.component import Component, upload
 from theater.cli.session import Session
 from theater.cli.stage import Part
 from theater.model.wire import ActorRow, Started, StartOrder
+from theater.runtime.permissions import has_paths
 
 if TYPE_CHECKING:
     from theater.client import Client
@@ -31,8 +33,11 @@ def start_through(session: Session, client: Client, part: Part, component: Compo
         with session.output.working("compiling and starting"):
             return client.start(_order(part, component, allowance))
 
-    text = part.source.manifest.text
-    return with_allowance(session, client, started, allowed=part.allowed, manifest=lambda: text)
+    manifest = part.source.manifest
+    folder = manifest.folder if has_paths(installed(), manifest.capabilities) else None
+    return with_allowance(
+        session, client, started, allowed=part.allowed, manifest=lambda: manifest.text, manifest_folder=folder
+    )
 
 
 def restart_through(
