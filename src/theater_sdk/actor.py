@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from theater_sdk.http_server import Request, WebSocketOpening
 from theater_sdk.messaging import ChannelOpening
+from theater_sdk.process import ExitStatus, Output
 from theater_sdk.supervisor import ChildExit, EventBatch
 
 
@@ -83,6 +85,44 @@ class Actor:
 
     def child_events(self, state: Any, batch: EventBatch) -> Any:  # noqa: ANN401 - any JSON
         """Take note of events of a descendant (see ``subscribe``): return the new state."""
+        return state
+
+    def http_request(self, state: Any, request: Request) -> tuple[Any, Any]:  # noqa: ANN401 - any JSON
+        """Answer a request that came by a route: return the new state, and an ``http_server.Answer``.
+
+        A text, bytes or other JSON will do as well, with the status 200. ``NO_REPLY`` puts it off for
+        ``http_server.respond``. ``Refuse`` is 500, and its text is not sent.
+        """
+        raise Refuse("this actor answers no requests")
+
+    def http_middleware(self, state: Any, request: Request) -> tuple[Any, Any]:  # noqa: ANN401 - any JSON
+        """Look at a request before its route: return the new state, and the request, changed or not, or an answer.
+
+        ``Refuse`` is 403.
+        """
+        return state, request
+
+    def websocket_opened(self, state: Any, opening: WebSocketOpening) -> Any:  # noqa: ANN401 - any JSON
+        """Take a WebSocket, or raise ``Refuse``: return the new state. It can be sent to in this very step."""
+        raise Refuse("this actor takes no WebSockets")
+
+    def websocket_message(self, state: Any, connection_id: str, message: bytes | str) -> Any:  # noqa: ANN401 - any JSON
+        """Handle what came over a WebSocket, a text or bytes: return the new state."""
+        raise Refuse("this actor does not listen on WebSockets")
+
+    def websocket_closed(self, state: Any, connection_id: str, code: int, reason: str) -> Any:  # noqa: ANN401 - any JSON
+        """Take note that a WebSocket has ended, other than by this actor: return the new state.
+
+        1005: without a code; 1006: it broke, or the node was restarted.
+        """
+        return state
+
+    def process_output(self, state: Any, output: Output) -> Any:  # noqa: ANN401 - any JSON
+        """Handle what a process wrote that this actor started: return the new state."""
+        return state
+
+    def process_exited(self, state: Any, process_id: str, status: ExitStatus) -> Any:  # noqa: ANN401 - any JSON
+        """Take note that a process has ended, all of its output having been told: return the new state."""
         return state
 
     def migrate(self, state: Any, from_digest: str) -> Any:  # noqa: ANN401 - any JSON

@@ -8,6 +8,9 @@ from typing import Any
 
 from theater_sdk.failure import CallFailed
 from theater_sdk.host import Level
+from theater_sdk.rehearsed_files import RehearsedFiles
+from theater_sdk.rehearsed_processes import RehearsedProcesses, finished
+from theater_sdk.rehearsed_servers import RehearsedServers
 from theater_sdk.rehearsed_spaces import RehearsedSpaces
 from theater_sdk.text import decoded, encoded
 
@@ -27,6 +30,7 @@ _AT_ONCE = frozenset({"request", "open_channel", "spawn_and_wait", "sleep"})
 """What stands even if the step fails."""
 _READS = frozenset({"outstanding", "whereis", "channels", "children", "child_state", "child_events", "timers"})
 _STORE_WRITES = frozenset({"put", "put-at-label", "set-label", "remove", "remove-label"})
+_FILE_READS = frozenset({"read", "read-range", "stat", "exists", "list-directory"})
 _JSON = frozenset({"body", "opening", "state", "params"})
 _NOBODY = {"seconds": 4_102_444_800, "nanoseconds": 0}  # 2100: a time that no test reaches
 _DIGEST = "0" * 64
@@ -34,7 +38,10 @@ _DIGEST = "0" * 64
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of the actor: the function's name in the SDK, and its arguments. ``store.put`` is ``store_put``."""
+    """One call of the actor: the function's name in the SDK, and its arguments. ``store.put`` is ``store_put``.
+
+    For files it is the name in WIT: ``files_write`` is ``files.write``, ``files.create`` and ``files.append``.
+    """
 
     function: str
     args: Mapping[str, Any]
@@ -53,6 +60,9 @@ class RehearsedHost:
         self.answers = answers
         self.pending: dict[str, str | None] = {}
         self.spaces = RehearsedSpaces()
+        self.files = RehearsedFiles()
+        self.servers = RehearsedServers()
+        self.processes = RehearsedProcesses()
         self.ends_with_step = False
         self.is_stopped = False
         self._name = name
@@ -84,6 +94,12 @@ class RehearsedHost:
             return self._call_store(function, args)
         if interface == "http-client":
             return self._call_http(args["request"])
+        if interface == "filesystem":
+            return self._call_files(function, args)
+        if interface == "http-server":
+            return self._call_server(function, args)
+        if interface == "process":
+            return self._call_process(function, args)
         name = "cancel_timer" if (interface, function) == ("timing", "cancel") else _NAMES.get(function)
         call = Call(name or function.replace("-", "_"), _readable(args))
         if call.function in _READS:
@@ -97,6 +113,7 @@ class RehearsedHost:
     def end_step(self, *, has_succeeded: bool) -> None:
         """Let what the step called stand, or discard what waited for its end."""
         self.spaces.end_step(has_succeeded=has_succeeded)
+        self.servers.end_step(has_succeeded=has_succeeded)
         if has_succeeded:
             self.calls += self._buffered
             self._made |= self._made_in_step
@@ -124,6 +141,35 @@ class RehearsedHost:
         if function in _STORE_WRITES:
             self._buffered.append(call)
         return answer
+
+    def _call_files(self, function: str, args: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of any WIT type
+        """What is scripted goes before what is there; a write that is refused by it has not happened."""
+        call = Call(f"files_{function.replace('-', '_')}", _readable(args))
+        if function not in _FILE_READS:
+            self.calls.append(call)
+        scripted = self._scripted(call)
+        return self.files.call(function, args) if scripted is None else scripted
+
+    def _call_server(self, function: str, args: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of any WIT type
+        """What is scripted goes before what is there."""
+        call = Call(function.replace("-", "_"), {name.replace("-", "_"): value for name, value in args.items()})
+        scripted = self._scripted(call)
+        answer = self.servers.call(function, args, self.next_id) if scripted is None else scripted
+        if not function.startswith("list-"):
+            self._buffered.append(call)
+        return answer
+
+    def _call_process(self, function: str, args: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of any WIT type
+        """What is run answers what the test says: what it wrote, or its code and that."""
+        call = Call(f"process_{function.replace('-', '_')}", _readable(args))
+        if function == "run" and call.function not in self.answers:
+            raise _not_scripted(call.function, "lambda process, stdin: ...")
+        if function not in ("status", "list-processes"):
+            self.calls.append(call)
+        scripted = self._scripted(call)
+        if function == "run":
+            return finished(scripted)
+        return self.processes.call(function, args, self.next_id) if scripted is None else scripted
 
     def _call_http(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """A request is answered as the test says: a text, other JSON, or status and one of these."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from theater_sdk.failure import CallFailed
-from theater_sdk.text import bytes_of, content_of
+from theater_sdk.text import bytes_of, content_in
 
 _QUOTA_BYTES = 64 * 2**20
 
@@ -79,9 +79,9 @@ class RehearsedSpaces:
         data = blobs[digest]
         match function:
             case "get":
-                return _content_of(data, args["form"])
+                return content_in(data, args["form"])
             case "get-range":
-                return _content_of(data[args["offset"] :][: args["length"]], args["form"])
+                return content_in(data[args["offset"] :][: args["length"]], args["form"])
             case "size":
                 return len(data)
             case "set-label":
@@ -104,12 +104,3 @@ def _listed(function: str, blobs: Mapping[str, bytes], labels: Mapping[str, str]
             return [{"digest": each, "size-bytes": len(blobs[each])} for each in digests[: args["limit"]]]
     used = sum(map(len, blobs.values()))
     return {"used-bytes": used, "quota-bytes": _QUOTA_BYTES, "blobs": len(blobs), "labels": len(labels)}
-
-
-def _content_of(data: bytes, form: str) -> tuple[str, str]:
-    try:
-        return ("text", data.decode())
-    except UnicodeDecodeError:
-        if form == "text":
-            raise CallFailed("not-text") from None
-        return content_of(data)

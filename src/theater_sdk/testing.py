@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from theater_sdk import host
+from theater_sdk import host, http_server
 from theater_sdk import step as steps
 from theater_sdk.actor import NO_REPLY, Actor
 from theater_sdk.host import Level
+from theater_sdk.http_server import Answer
+from theater_sdk.rehearsed_files import RehearsedFiles
 from theater_sdk.rehearsed_host import ID, Call, RehearsedHost
 from theater_sdk.rehearsed_spaces import RehearsedSpaces
-from theater_sdk.text import decoded, encoded
+from theater_sdk.text import bytes_of, content_of, decoded, encoded
 
-__all__ = ["ID", "Call", "Rehearsal", "RehearsedSpaces"]
+__all__ = ["ID", "Call", "Rehearsal", "RehearsedFiles", "RehearsedSpaces"]
 
 T = TypeVar("T")
 
@@ -94,6 +96,11 @@ class Rehearsal:
         return self._host.spaces
 
     @property
+    def files(self) -> RehearsedFiles:
+        """What is in the granted directory; it can be put there."""
+        return self._host.files
+
+    @property
     def is_stopped(self) -> bool:
         """Whether a step that succeeded called ``shutdown``."""
         return self._host.is_stopped
@@ -147,6 +154,107 @@ class Rehearsal:
         self._state = self._run(lambda: steps.migrate(self._class, text, from_digest=from_digest))
         return self.state
 
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = b"",  # noqa: ANN401 - bytes, a text or any JSON
+        *,
+        tag: str = "",
+        parameters: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        query: str | None = None,
+    ) -> Answer | None:
+        """Have the actor answer an HTTP request; None where it put that off. No routes are looked at.
+
+        Where it has put it off, ``answered`` has the answer by the request's id, once it is given.
+        """
+        content = (
+            body if isinstance(body, bytes) else (body if isinstance(body, str) else encoded(body, "the body")).encode()
+        )
+        request = http_server.Request(
+            id=self._next_id(),
+            server=self._host.servers.first,
+            tag=tag,
+            method=method,
+            authority="localhost",
+            path=path,
+            query=query,
+            parameters=dict(parameters or {}),
+            headers=tuple((name.lower(), value) for name, value in (headers or {}).items()),
+            content=content,
+            peer="127.0.0.1:1",
+        )
+        value = http_server.value_of(request)
+        self._state, response = self._run(lambda: steps.http_request(self._class, self._state, request=value))
+        if response is None:
+            self._host.servers.waiting.add(request.id)
+        return None if response is None else _answer(response)
+
+    @property
+    def answered(self) -> dict[str, Answer]:
+        """What the actor answered to HTTP requests that it had put off, by the request's id."""
+        return {call["request"]: _answer(call["response"]) for call in self.calls_of("respond")}
+
+    def open_websocket(self, path: str = "/", *, tag: str = "", parameters: Mapping[str, str] | None = None) -> str:
+        """Ask for a WebSocket as a client would; its id. Raises what the actor raises, ``Refuse`` too."""
+        id = self._next_id()
+        opening = {
+            "connection": id,
+            "server": self._host.servers.first,
+            "tag": tag,
+            "path": path,
+            "query": None,
+            "parameters": list((parameters or {}).items()),
+            "headers": [],
+            "protocol": None,
+            "peer": "127.0.0.1:1",
+        }
+        self._host.servers.open(id, tag)
+        try:
+            self._state = self._run(lambda: steps.websocket_opened(self._class, self._state, opening=opening))
+        except BaseException:
+            self._host.servers.lose(id)
+            raise
+        return id
+
+    def say_websocket(self, connection_id: str, message: bytes | str) -> None:
+        """Say something over a WebSocket as its client would."""
+        content, is_binary = content_of(message), isinstance(message, bytes)
+        self._state = self._run(
+            lambda: steps.websocket_message(
+                self._class, self._state, connection=connection_id, content=content, is_binary=is_binary
+            )
+        )
+
+    def close_websocket(self, connection_id: str, code: int = 1000, reason: str = "") -> None:
+        """Close a WebSocket as its client would."""
+        self._host.servers.lose(connection_id)
+        self._state = self._run(
+            lambda: steps.websocket_closed(self._class, self._state, connection=connection_id, code=code, reason=reason)
+        )
+
+    def said(self, connection_id: str) -> list[bytes | str]:
+        """What the actor said over a WebSocket, in its order."""
+        return [
+            _said(call["message"]) for call in self.calls_of("send_websocket") if call["connection"] == connection_id
+        ]
+
+    def process_output(
+        self, process_id: str, content: bytes | str, *, source: str = "stdout", gap: bool = False
+    ) -> Any:  # noqa: ANN401 - any JSON
+        """Tell the actor that a process wrote something; its new state."""
+        output = {"id": process_id, "source": source, "content": content_of(content), "gap": gap}
+        self._state = self._run(lambda: steps.process_output(self._class, self._state, output=output))
+        return self.state
+
+    def process_exited(self, process_id: str, kind: str = "code", number: int | None = 0) -> Any:  # noqa: ANN401 - any JSON
+        """Tell the actor that a process has ended; its new state. ``("timeout", None)`` and ``("lost", None)``, too."""
+        status = (kind, number)
+        self._state = self._run(lambda: steps.process_exited(self._class, self._state, id=process_id, status=status))
+        self._host.processes.end(process_id)
+        return self.state
+
     def _handle(self, body: Any, *, sender: str | None, expects_reply: bool) -> str | None:  # noqa: ANN401 - any JSON
         id = self._next_id()
         text = encoded(body, "the body of a message")
@@ -173,3 +281,17 @@ class Rehearsal:
             host.leave()
             self._host.end_step(has_succeeded=has_succeeded)
         return outcome
+
+
+def _answer(response: Mapping[str, Any]) -> Answer:
+    body = response["body"]
+    return Answer(
+        response["status"],
+        None if body is None else _said(("text", body[1]) if body[0] == "text" else ("binary", body)),
+        response["headers"],
+    )
+
+
+def _said(message: tuple[str, Any]) -> bytes | str:
+    kind, value = message
+    return value if kind == "text" else bytes_of(value)

@@ -7,6 +7,8 @@ import json
 import sys
 from typing import Any
 
+from theater_sdk.failure import CallFailed
+
 # Reading and writing a number of any length: the host bounds the size of a text, so no bound on digits is needed.
 sys.set_int_max_str_digits(0)
 
@@ -39,3 +41,13 @@ def bytes_of(content: tuple[str, str]) -> bytes:
     """The bytes of a ``content``."""
     form, text = content
     return text.encode() if form == "text" else base64.b64decode(text)
+
+
+def content_in(data: bytes, form: str) -> tuple[str, str]:
+    """Bytes as the ``content`` of an answer: in the form that was asked for, or as a text where they are one."""
+    try:
+        return ("text", data.decode())
+    except UnicodeDecodeError:
+        if form == "text":
+            raise CallFailed("not-text") from None
+        return content_of(data)

@@ -23,6 +23,7 @@ FILES = {
         "pytest.ini",
         "tests/test_actor.py",
     ],
+    "http": ["actor.py", "theater.toml", "README.md", ".gitignore", "pytest.ini", "tests/test_actor.py"],
     "command": ["main.py", "theater.toml", "README.md", ".gitignore", "pytest.ini", "tests/test_main.py"],
 }
 
@@ -43,6 +44,7 @@ def test_a_project_has_its_files_with_its_name_in_them(tmp_path: Path, template:
         ("counter", Source.PYTHON_ACTOR),
         ("command", Source.PYTHON_COMMAND),
         ("supervisor", Source.PYTHON_ACTOR),
+        ("http", Source.PYTHON_ACTOR),
     ],
 )
 def test_what_was_created_can_be_built(tmp_path: Path, template: str, source: Source) -> None:
@@ -66,7 +68,7 @@ def test_a_bad_name_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_an_unknown_template_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="counter, command, supervisor"):
+    with pytest.raises(InvalidInput, match="counter, command, supervisor, http"):
         create_project(tmp_path, "a", template="../counter")
 
 

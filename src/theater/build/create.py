@@ -9,7 +9,7 @@ from pathlib import Path
 from theater.errors import InvalidInput, NameTaken
 from theater.model.manifest import is_name
 
-TEMPLATES = ("counter", "command", "supervisor")
+TEMPLATES = ("counter", "command", "supervisor", "http")
 
 _PLACEHOLDER = "{{name}}"
 

@@ -13,6 +13,9 @@ HANDLERS = {
     "channel-handlers": ("channel_opened", "channel_message", "channel_closed"),
     "supervisor-handlers": ("child_exited",),
     "event-handlers": ("child_events",),
+    "http-handlers": ("http_request", "websocket_opened", "websocket_message", "websocket_closed"),
+    "middleware-handlers": ("http_middleware",),
+    "process-handlers": ("process_output", "process_exited"),
     "upgrade": ("migrate",),
 }
 """Interfaces that an actor may export, each with the methods of a Python class that mean it."""

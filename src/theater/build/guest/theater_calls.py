@@ -35,6 +35,22 @@ try:
 except ImportError:
     http_client = None
 try:
+    from wit_world.imports import http_server
+except ImportError:
+    http_server = None
+try:
+    from wit_world.imports import http_types
+except ImportError:
+    http_types = None
+try:
+    from wit_world.imports import filesystem
+except ImportError:
+    filesystem = None
+try:
+    from wit_world.imports import process
+except ImportError:
+    process = None
+try:
     from wit_world.imports import values
 except ImportError:
     values = None
@@ -45,6 +61,9 @@ _INTERFACES: dict[str, ModuleType | None] = {
     "timing": timing,
     "store": store,
     "http-client": http_client,
+    "http-server": http_server,
+    "process": process,
+    "filesystem": filesystem,
 }
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
@@ -57,11 +76,16 @@ def call(interface: str, function: str, args: Mapping[str, Any]) -> object:
             f"{function} needs the capability {interface}: add the line [capabilities.{interface}] to theater.toml, "
             "and build again"
         )
-    given = [_BOUND.get(name, _same)(value) for name, value in args.items()]
+    given = [bound(name, value) for name, value in args.items()]
     try:
         return plain(getattr(module, function.replace("-", "_"))(*given))
     except Err as error:
         raise failure(error) from None
+
+
+def bound(name: str, value: object) -> object:
+    """A value of ``theater_sdk`` as the bindings have an argument of that name."""
+    return _BOUND.get(name, _same)(value)
 
 
 def failure(error: Err) -> CallFailed:
@@ -105,7 +129,9 @@ def _child(spec: Mapping[str, Any] | str) -> object:
     )
 
 
-def _mode(mode: tuple[str, int | None] | None) -> object:
+def _mode(mode: tuple[str, int | None] | str | None) -> object:
+    if isinstance(mode, str):
+        return _named(filesystem.WriteMode, mode)
     match mode:
         case None:
             return None
@@ -115,6 +141,12 @@ def _mode(mode: tuple[str, int | None] | None) -> object:
             return supervision.ShutdownMode_Infinity()
         case ("brutal", _):
             return supervision.ShutdownMode_Brutal()
+        case ("raw", _):
+            return process.OutputMode_Raw()
+        case ("lines", _):
+            return process.OutputMode_Lines()
+        case ("chunks", size):
+            return process.OutputMode_Chunks(size)
     raise ValueError(f"there is no such way to stop a child: {mode[0]!r}; there are seconds, 'infinity' and 'brutal'")
 
 
@@ -150,7 +182,13 @@ def _form(form: str) -> object:
     return _named(values.ContentForm, form)
 
 
-def _request(asked: Mapping[str, Any]) -> object:
+def _request(asked: Mapping[str, Any] | str) -> object:
+    """A request to be sent, one that is given on by a middleware, or the id of one."""
+    if isinstance(asked, str):
+        return asked
+    if "peer" in asked:
+        fields = {name: value for name, value in asked.items() if name != "body"}
+        return http_types.HttpRequest(**fields, body=_content(asked["body"]))
     return http_client.OutgoingRequest(
         method=asked["method"],
         url=asked["url"],
@@ -163,6 +201,61 @@ def _request(asked: Mapping[str, Any]) -> object:
     )
 
 
+def _options(options: Mapping[str, Any]) -> object:
+    return http_server.ServerOptions(options["address"], options["port"], options["tls"])
+
+
+def _route(route: Mapping[str, Any]) -> object:
+    return http_server.Route(
+        methods=route["methods"],
+        path=route["path"],
+        tag=route["tag"],
+        max_body_bytes=route["max-body-bytes"],
+        body_form=_form(route["body-form"]),
+    )
+
+
+def _middleware(middleware: Mapping[str, Any]) -> object:
+    return http_server.Middleware(middleware["prefix"], middleware["tag"])
+
+
+def _websocket(websocket: Mapping[str, Any]) -> object:
+    return http_server.WebsocketRoute(
+        path=websocket["path"],
+        tag=websocket["tag"],
+        protocols=websocket["protocols"],
+        max_message_bytes=websocket["max-message-bytes"],
+        binary_form=_form(websocket["binary-form"]),
+    )
+
+
+def _message(message: tuple[str, Any]) -> object:
+    kind, value = message
+    if kind == "text":
+        return http_server.WebsocketMessage_Text(value)
+    return http_server.WebsocketMessage_Binary(_content(value))
+
+
+def _response(response: Mapping[str, Any]) -> object:
+    body = response["body"]
+    return http_types.HttpResponse(response["status"], response["headers"], None if body is None else _content(body))
+
+
+def _process(spec: Mapping[str, Any]) -> object:
+    return process.ProcessSpec(
+        program=spec["program"],
+        arguments=spec["arguments"],
+        directory=spec["directory"],
+        environment=spec["environment"],
+        timeout_ms=spec["timeout-ms"],
+        output_form=_form(spec["output-form"]),
+    )
+
+
+def _signal(name: str) -> object:
+    return _named(process.ProcessSignal, name)
+
+
 _BOUND: dict[str, Callable[[Any], object]] = {
     "child": _child,
     "mode": _mode,
@@ -172,5 +265,14 @@ _BOUND: dict[str, Callable[[Any], object]] = {
     "content": _content,
     "form": _form,
     "request": _request,
+    "options": _options,
+    "route": _route,
+    "middleware": _middleware,
+    "websocket": _websocket,
+    "message": _message,
+    "response": _response,
+    "process": _process,
+    "stdin": lambda content: None if content is None else _content(content),
+    "signal": _signal,
 }
 """Arguments that are more than texts and numbers, by their names."""

@@ -30,7 +30,20 @@ random.seed = lambda *_arguments, **_keywords: None
 APP = user_module.__file__.rpartition("/")[0]
 OWN_FILES = ("/theater_guest.py", "/theater_calls.py")
 OWN_FILES += tuple(
-    f"/theater_sdk/{name}.py" for name in ("host", "step", "text", "messaging", "supervisor", "timing", "store", "http")
+    f"/theater_sdk/{name}.py"
+    for name in (
+        "host",
+        "step",
+        "text",
+        "messaging",
+        "supervisor",
+        "timing",
+        "store",
+        "http",
+        "http_server",
+        "files",
+        "process",
+    )
 )
 OWN_FILES += ("/json/__init__.py", "/json/encoder.py")
 T = TypeVar("T")
@@ -129,6 +142,61 @@ if hasattr(wit_world.exports, "EventHandlers"):
     class EventHandlers(wit_world.exports.EventHandlers):
         def child_events(self, state: str, batch: object) -> str:
             return _guarded(lambda: step.child_events(USER_CLASS, state, batch=theater_calls.plain(batch)))
+
+
+if hasattr(wit_world.exports, "HttpHandlers"):
+
+    class HttpHandlers(wit_world.exports.HttpHandlers):
+        def request(self, state: str, request: object) -> object:
+            new_state, response = _guarded(
+                lambda: step.http_request(USER_CLASS, state, request=theater_calls.plain(request))
+            )
+            answer = None if response is None else theater_calls.bound("response", response)
+            return wit_world.exports.http_handlers.HttpOutcome(new_state, answer)
+
+        def websocket_opened(self, state: str, opening: object) -> str:
+            return _guarded(lambda: step.websocket_opened(USER_CLASS, state, opening=theater_calls.plain(opening)))
+
+        def websocket_message(self, state: str, connection: str, content: object, is_binary: bool) -> str:  # noqa: FBT001
+            return _guarded(
+                lambda: step.websocket_message(
+                    USER_CLASS,
+                    state,
+                    connection=connection,
+                    content=theater_calls.plain(content),
+                    is_binary=is_binary,
+                )
+            )
+
+        def websocket_closed(self, state: str, connection: str, code: int, reason: str) -> str:
+            return _guarded(
+                lambda: step.websocket_closed(USER_CLASS, state, connection=connection, code=code, reason=reason)
+            )
+
+
+if hasattr(wit_world.exports, "MiddlewareHandlers"):
+
+    class MiddlewareHandlers(wit_world.exports.MiddlewareHandlers):
+        def request(self, state: str, request: object) -> object:
+            new_state, (verdict, value) = _guarded(
+                lambda: step.http_middleware(USER_CLASS, state, request=theater_calls.plain(request))
+            )
+            module = wit_world.exports.middleware_handlers
+            if verdict == "proceed":
+                passed = module.Verdict_Proceed(theater_calls.bound("request", value))
+            else:
+                passed = module.Verdict_Respond(theater_calls.bound("response", value))
+            return module.MiddlewareOutcome(new_state, passed)
+
+
+if hasattr(wit_world.exports, "ProcessHandlers"):
+
+    class ProcessHandlers(wit_world.exports.ProcessHandlers):
+        def output(self, state: str, output: object) -> str:
+            return _guarded(lambda: step.process_output(USER_CLASS, state, output=theater_calls.plain(output)))
+
+        def exit(self, state: str, id: str, status: object) -> str:
+            return _guarded(lambda: step.process_exited(USER_CLASS, state, id=id, status=theater_calls.plain(status)))
 
 
 if hasattr(wit_world.exports, "Upgrade"):
