@@ -7,9 +7,11 @@ RUN    := $(VENV)/bin/python
 PIP    := $(RUN) -m pip install --quiet --disable-pip-version-check --no-input
 LOCKED := $(VENV)/.locked
 STAMP  := $(VENV)/.installed
+TOOLS  := .toolchains
+GUESTS := tests/toolchains
 
 .DELETE_ON_ERROR:
-.PHONY: install demo test check bench clean
+.PHONY: install demo test check bench toolchains clean
 
 install: $(STAMP)
 
@@ -49,6 +51,23 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(RUN) benchmarks/run.py
 
+# What guests in other languages are built with, as far as it can be had; a test whose toolchain is missing is skipped.
+# Rust, Go and Node are the machine's own. npm install, since npm ci wants every other system's packages in the lock, and npm leaves them out.
+toolchains: $(TOOLS)/.zig $(TOOLS)/.node
+	@if command -v rustup >/dev/null; then rustup target add wasm32-wasip2 || echo "rustup cannot add wasm32-wasip2"; \
+	  else echo "there is no rustup"; fi
+	@command -v go >/dev/null || echo "there is no go"
+
+$(TOOLS)/.zig: $(GUESTS)/zig.txt | $(STAMP)
+	rm -rf $(TOOLS)/python
+	$(PIP) --require-hashes --only-binary :all: --target $(TOOLS)/python -r $(GUESTS)/zig.txt
+	@touch $@
+
+$(TOOLS)/.node: $(GUESTS)/javascript/package.json $(GUESTS)/javascript/package-lock.json
+	@if command -v npm >/dev/null; then \
+	  mkdir -p $(TOOLS)/node && cp $^ $(TOOLS)/node && cd $(TOOLS)/node && npm install --no-audit --no-fund && touch ../.node; \
+	  else echo "there is no npm"; fi
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) $(TOOLS) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
