@@ -74,7 +74,7 @@ SABOTAGES = (
     Sabotage(
         "the fuel of a replayed step is taken from the record",
         "runtime/judging.py",
-        "not step.compares_fuel\n        and isinstance(made, State",
+        "not step.compares_all\n        and isinstance(made, State",
         "isinstance(made, State",
         (f"{RUNTIME}/test_forgery.py::test_a_changed_fuel",),
     ),
