@@ -1,6 +1,7 @@
 """A bare sandbox for built components: enough to see what a guest answers and prints, and nothing of Theater."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ class Ended:
     refusal: str | None = None
     trap: str | None = None
     exit_ok: bool | None = None
+    exit_status: int | None = None
+    """Where it named one."""
     stdout: str = ""
     stderr: str = ""
     logged: tuple[tuple[str, str], ...] = ()
@@ -87,7 +90,7 @@ class Sandbox:
         try:
             ended = [_ended(exported(store, *args)) for _ in range(times)][-1]
         except (wasmtime.WasmtimeError, wasmtime.Trap, wasmtime.ExitTrap) as error:
-            ended = {"trap": str(error)}
+            ended = _exited(str(error)) or {"trap": str(error)}
         return Ended(**ended, stdout=out.read_text(), stderr=err.read_text(), logged=tuple(logged))
 
     def _linker(self, logged: list[tuple[str, str]]) -> wasm.Linker:
@@ -119,6 +122,12 @@ class Sandbox:
             return self._answers[function](*args)
 
         return answer
+
+
+def _exited(error: str) -> dict[str, Any]:
+    """Of a guest that said with which status it ends; wasmtime has an error for that."""
+    found = re.search(r"Exited with i32 exit status (\d+)$", error.strip())
+    return {"exit_ok": found[1] == "0", "exit_status": int(found[1])} if found is not None else {}
 
 
 def _ended(answer: object) -> dict[str, Any]:

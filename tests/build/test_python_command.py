@@ -41,7 +41,8 @@ def test_a_script_runs_with_its_arguments_when_it_is_run(command: Sandbox) -> No
 def test_help_is_printed_and_wrong_usage_fails(command: Sandbox) -> None:
     assert "usage: main.py [-h] [who]" in command.run("--help").stdout
     assert command.run("--help").exit_ok is True
-    assert command.run("--nonsense").exit_ok is False
+    wrong = command.run("--nonsense")
+    assert (wrong.exit_ok, wrong.exit_status) == (False, 2)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,10 @@ def test_an_actor_imports_runtime_and_what_was_asked_for() -> None:
 
 
 def test_a_command_imports_nothing_of_ours_unless_asked() -> None:
-    assert lines(command_world([], read_interfaces())) == ["export wasi:cli/run@0.2.0;"]
+    assert lines(command_world([], read_interfaces())) == [
+        "import wasi:cli/exit@0.2.12;",
+        "export wasi:cli/run@0.2.0;",
+    ]
 
 
 def test_an_actor_exports_the_handlers_it_has() -> None:

@@ -43,15 +43,15 @@ def test_exit_ends_the_step_as_it_says(status: str) -> None:
     with pytest.raises(StepExit) as caught:
         exit_with_status(FakeStepContext(), GRANT, (status, None))
 
-    assert caught.value.ok is (status == "ok")
+    assert caught.value.status == (0 if status == "ok" else 1)
 
 
 @pytest.mark.parametrize("code", [0, 1, 255])
-def test_exit_with_code_ends_the_step_well_for_zero_alone(code: int) -> None:
+def test_exit_with_code_ends_the_step_with_that(code: int) -> None:
     with pytest.raises(StepExit) as caught:
         exit_with_code(FakeStepContext(), GRANT, code)
 
-    assert caught.value.ok is (code == 0)
+    assert caught.value.status == code
 
 
 def test_each_stream_is_a_resource_of_its_own() -> None:

@@ -201,13 +201,13 @@ def test_words_for_an_exit_are_printed_and_the_exit_is_1(project: Project) -> No
     assert not (project.folder / "out" / "total.json").exists()
 
 
-def test_any_status_but_0_is_1(project: Project) -> None:
-    """WASI 0.2 has programs end well or not, and no number."""
+def test_any_status_but_0_is_1_and_the_number_is_said(project: Project) -> None:
     ended = project.script("check", "data/nothing.json")
 
     assert project.python("check", "data/nothing.json").code == 3
     assert ended.code == 1
     assert ended.err.splitlines()[0] == "there is no data/nothing.json"
+    assert "the command exited with status 3" in ended.err
 
 
 def test_help_is_that_of_the_script_and_wrong_usage_fails(project: Project) -> None:
@@ -215,7 +215,8 @@ def test_help_is_that_of_the_script_and_wrong_usage_fails(project: Project) -> N
 
     assert helped.code == 0
     assert helped.out.startswith("usage: spent [-h] {total,check} ...\n\nSums up what people spent")
-    assert wrong.code == 1  # by WASI 0.2, in which a program ends well or not
+    assert wrong.code == 1
+    assert "the command exited with status 2" in wrong.err
     assert wrong.err.startswith("usage: spent total [-h] source target\n")
 
 

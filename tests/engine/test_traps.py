@@ -189,9 +189,9 @@ def test_a_step_crash_of_a_host_function_is_the_calls_crash(rig: Rig, link: Call
 
 
 def test_an_exit_closes_without_a_crash(rig: Rig) -> None:
-    for ok in (True, False):
-        closed = rig.run(rig.load(IMPORTING), "log", 1024, 5, host=raises(StepExit(ok=ok)), keep=True)
-        assert (closed.crash, closed.exit_ok, closed.instance) == (None, ok, None)
+    for status in (0, 1, 3):
+        closed = rig.run(rig.load(IMPORTING), "log", 1024, 5, host=raises(StepExit(status)), keep=True)
+        assert (closed.crash, closed.exit_status, closed.instance) == (None, status, None)
 
 
 def test_a_tick_that_raises_ends_the_call(rig: Rig) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Literal, get_args
 
 from theater.errors import InvalidInput, NameTaken
 from theater.model.manifest import is_name
 
-TEMPLATES = ("counter", "command", "supervisor", "http")
+Template = Literal["counter", "command", "supervisor", "http"]
+TEMPLATES: tuple[Template, ...] = get_args(Template)
 
 _PLACEHOLDER = "{{name}}"
 

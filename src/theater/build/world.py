@@ -22,6 +22,16 @@ HANDLERS = {
 
 COMMAND_WIT = "package wasi:cli@0.2.0;\n\ninterface run {\n    run: func() -> result;\n}\n"
 
+EXIT_WIT = """package wasi:cli@0.2.12;
+
+interface exit {
+    exit: func(status: result);
+    exit-with-code: func(status-code: u8);
+}
+"""
+"""``exit-with-code`` is unstable in the texts of 0.2; by it alone a status other than 0 and 1 gets out. The version is
+above that of what CPython imports, and the interface has all of that one: the linker makes one of both."""
+
 
 def read_interfaces() -> dict[str, bytes]:
     """The project's own WIT files by name."""
@@ -71,8 +81,11 @@ def _methods(data: bytes) -> set[str]:
 
 def command_world(capabilities: Iterable[str], interfaces: Mapping[str, bytes]) -> dict[str, bytes]:
     """WIT files, by path, for a program that exports ``wasi:cli/run`` and may know nothing of Theater."""
-    files = _world([*_imports(set(capabilities), interfaces), "export wasi:cli/run@0.2.0;"], interfaces)
-    return {**files, "deps/wasi-cli/run.wit": COMMAND_WIT.encode()}
+    files = _world(
+        [*_imports(set(capabilities), interfaces), "import wasi:cli/exit@0.2.12;", "export wasi:cli/run@0.2.0;"],
+        interfaces,
+    )
+    return {**files, "deps/wasi-cli/run.wit": COMMAND_WIT.encode(), "deps/wasi-cli-exit/exit.wit": EXIT_WIT.encode()}
 
 
 def _imports(capabilities: set[str], interfaces: Mapping[str, bytes]) -> list[str]:

@@ -34,12 +34,12 @@ def initial_cwd(_ctx: StepContext, _grant: WasiGrant) -> None:
 
 def exit_with_status(_ctx: StepContext, _grant: WasiGrant, status: tuple[str, None]) -> NoReturn:
     """``exit``: the guest ends here, well or not."""
-    raise StepExit(ok=status[0] == "ok")
+    raise StepExit(0 if status[0] == "ok" else 1)
 
 
 def exit_with_code(_ctx: StepContext, _grant: WasiGrant, code: int) -> NoReturn:
     """The guest ends here; 0 is well."""
-    raise StepExit(ok=code == 0)
+    raise StepExit(code)
 
 
 def get_stdin(ctx: StepContext, _grant: WasiGrant) -> int:

@@ -326,7 +326,7 @@ class GuestCall:
         if self.failure is None:
             return self._close(traps.crash_from(text, symbols))
         if isinstance(self.failure, StepExit):
-            return Closed(None, self._free(), exit_ok=self.failure.ok)
+            return Closed(None, self._free(), exit_status=self.failure.status)
         return self._close(replace(self._crash_of(self.failure), backtrace=traps.backtrace(text, symbols)))
 
     def _crash_of(self, error: BaseException) -> Crash:

@@ -59,11 +59,11 @@ class StepCrash(Exception):
 
 
 class StepExit(Exception):
-    """Raised by ``wasi:cli/exit``: the guest wants to end here, ``ok`` as it says itself."""
+    """Raised by ``wasi:cli/exit``: the guest wants to end here, with this status; 0 is well."""
 
-    def __init__(self, *, ok: bool) -> None:
+    def __init__(self, status: int) -> None:
         super().__init__("exit")
-        self.ok = ok
+        self.status = status
 
 
 def cut(text: str) -> str:

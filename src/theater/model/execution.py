@@ -118,7 +118,7 @@ class Invocation(msgspec.Struct, frozen=True):
 
 
 class Closed(msgspec.Struct, frozen=True):
-    """The call ended. Exactly one of ``crash`` and ``exit_ok`` and a plain return holds.
+    """The call ended. Exactly one of ``crash`` and ``exit_status`` and a plain return holds.
 
     ``result`` is the returned value in the shapes of ``theater.model.wit`` (None where nothing is returned).
     """
@@ -126,7 +126,7 @@ class Closed(msgspec.Struct, frozen=True):
     result: object
     fuel_used: int
     crash: Crash | None = None
-    exit_ok: bool | None = None
+    exit_status: int | None = None
     instance: Instance | None = None
 
 

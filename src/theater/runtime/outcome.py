@@ -57,8 +57,8 @@ def conclude(
         return _crashed(_explained(crash, boundary), closed.fuel_used, state)
     if is_command:
         return _command_outcome(closed)
-    if closed.exit_ok is not None:
-        how = "ok" if closed.exit_ok else "an error"
+    if closed.exit_status is not None:
+        how = "an error" if closed.exit_status else "ok"
         return _crashed(
             Crash("exit", message=f"the actor called exit with {how}; an actor returns, it does not exit"),
             closed.fuel_used,
@@ -133,12 +133,12 @@ def _crashed(crash: Crash, fuel: int, state: str | None) -> Outcome:
 
 
 def _command_outcome(closed: Closed) -> Outcome:
-    ok = closed.exit_ok
-    if ok is None:
+    status = closed.exit_status
+    if status is None:
         assert isinstance(closed.result, tuple)
-        ok = closed.result[0] == "ok"
-    if not ok:
-        return _refused("the command exited with status 1", closed.fuel_used, None)
+        status = 0 if closed.result[0] == "ok" else 1
+    if status:
+        return _refused(f"the command exited with status {status}", closed.fuel_used, None)
     return Outcome("state", State(fuel=closed.fuel_used), closed.fuel_used, state=None)
 
 

@@ -14,6 +14,7 @@ import theater_library
 import theater_traceback
 import wit_world.exports
 from componentize_py_types import Err
+from wit_world.imports import exit  # noqa: A004 - WIT's word for it
 
 PATH = importlib.util.find_spec("main").origin
 APP = PATH.rpartition("/")[0]
@@ -36,8 +37,10 @@ class Run(wit_world.exports.Run):
             status = 1
         sys.stdout.flush()
         sys.stderr.flush()
-        if status:
+        if status == 1:
             raise Err(None)
+        if status:
+            exit.exit_with_code(status & 0xFF)  # as the system does with a status
 
 
 def _main_module() -> ModuleType:
