@@ -7,11 +7,13 @@ from theater.capabilities.wasi_clocks import subscribe_duration
 from theater.capabilities.wasi_io import (
     BLOCKING_WRITE_MAX_BYTES,
     CHECK_WRITE_BYTES,
+    READ_MAX_BYTES,
     blocking_write_and_flush,
     blocking_write_zeroes_and_flush,
     check_write,
     flush,
     read,
+    skip,
     splice,
     to_debug_string,
     write,
@@ -34,8 +36,34 @@ get_stderr = output("stderr")
 # -- input -----------------------------------------------------------------------------------------------------------
 
 
+def test_stdin_has_what_was_given_and_is_closed_then() -> None:
+    ctx = FakeStepContext(stdin=b"one two")
+    first, second = get_stdin(ctx, GRANT), get_stdin(ctx, GRANT)
+
+    assert read(ctx, GRANT, first, 0) == ("ok", b"")
+    assert read(ctx, GRANT, first, 3) == ("ok", b"one")
+    assert skip(ctx, GRANT, second, 1) == ("ok", 1)
+    assert read(ctx, GRANT, second, 2**64 - 1) == ("ok", b"two")
+    assert read(ctx, GRANT, first, 1) == skip(ctx, GRANT, second, 1) == CLOSED
+
+
+def test_a_read_of_stdin_gives_so_much_at_most() -> None:
+    ctx = FakeStepContext(stdin=b"x" * (READ_MAX_BYTES + 1))
+    stream = get_stdin(ctx, GRANT)
+
+    assert read(ctx, GRANT, stream, 2**64 - 1) == ("ok", b"x" * READ_MAX_BYTES)
+    assert read(ctx, GRANT, stream, 2**64 - 1) == ("ok", b"x")
+
+
+def test_stdin_is_spliced_to_stdout() -> None:
+    ctx = FakeStepContext(stdin=b"one two")
+
+    assert splice(ctx, GRANT, get_stdout(ctx, GRANT), get_stdin(ctx, GRANT), 10) == ("ok", 7)
+    assert [(piece.stream, piece.data) for piece in ctx.written] == [("stdout", b"one two")]
+
+
 @pytest.mark.parametrize("length", [0, 1, 2**64 - 1])
-def test_stdin_is_closed(length: int) -> None:
+def test_stdin_is_closed_where_nothing_was_given(length: int) -> None:
     ctx = FakeStepContext()
 
     assert read(ctx, GRANT, get_stdin(ctx, GRANT), length) == CLOSED

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Theater
+from tests.guests import wat
 
 MANIFEST = """
 name = "counter"
@@ -310,3 +311,44 @@ def test_what_is_not_there_exits_5(theater: Theater, arguments: tuple[str, ...])
 
     assert done.code == 5
     assert done.table["error"] == {"code": "not-found", "message": json.loads(done.out)["error"]["message"]}
+
+
+@pytest.fixture
+def repeater(theater: Theater, place: Path) -> str:
+    """A command that writes what it reads."""
+    del theater
+    (place / "repeater.wat").write_text(wat.REPEATER)
+    return "repeater.wat"
+
+
+def test_a_command_reads_what_it_was_given_and_reads_it_again_when_it_is_replayed(
+    theater: Theater, place: Path, repeater: str
+) -> None:
+    (place / "poem").write_bytes(b"one\ntwo\n")
+
+    from_file = theater("run", repeater, "--name", "of-file", "--stdin", "poem")
+    from_stdin = theater("run", repeater, "--name", "of-pipe", "--stdin", "-", stdin=b"three\n\xff")
+    nothing = theater("run", repeater, "--name", "of-nothing", stdin=b"not for it")
+
+    assert from_file.out.startswith("one\ntwo\n")
+    assert from_stdin.out.startswith("three\n")
+    assert nothing.out == ""
+    (place / "poem").unlink()
+    for name in ("of-file", "of-pipe", "of-nothing"):
+        assert theater("verify", name).out.startswith("sound"), name
+
+
+def test_more_than_a_message_may_have_is_not_given(theater: Theater, place: Path, repeater: str) -> None:
+    (place / "much").write_bytes(b"x" * (2**20 + 1))
+
+    refused = theater("run", repeater, "--stdin", "much")
+
+    assert refused.code == 1
+    assert "stdin has 1048577 bytes, and the limit 'message' of the manifest is 1048576" in refused.err
+
+
+def test_a_file_for_stdin_that_is_not_there_is_wrong_usage(theater: Theater, repeater: str) -> None:
+    refused = theater("run", repeater, "--stdin", "nowhere")
+
+    assert refused.code == 2
+    assert "--stdin nowhere: it cannot be read: No such file or directory" in refused.err

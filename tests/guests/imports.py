@@ -78,3 +78,39 @@ SUBSCRIBE = Import(
 """,
 )
 """Needs ``POLL`` before it."""
+
+SPLICING = (
+    Import(
+        "wasi:io/streams@0.2.0",
+        "[method]output-stream.splice",
+        '(param "self" (borrow $out)) (param "src" (borrow $in)) (param "len" u64)'
+        " (result (result u64 (error $stream-error)))",
+        "(param i32 i32 i64 i32)",
+        called="splice",
+        types="""
+    (export "input-stream" (type $in (sub resource)))
+    (export "output-stream" (type $out (sub resource)))
+    (export "error" (type $e (eq $io-error)))
+    (type $se (variant (case "last-operation-failed" (own $e)) (case "closed")))
+    (export "stream-error" (type $stream-error (eq $se)))""",
+        before='  (import "wasi:io/error@0.2.0" (instance $errors (export "error" (type (sub resource)))))\n'
+        '  (alias export $errors "error" (type $io-error))\n',
+    ),
+    Import(
+        "wasi:cli/stdin@0.2.0",
+        "get-stdin",
+        "(result (own $i))",
+        "(result i32)",
+        types='(export "input-stream" (type $i (eq $input-stream)))',
+        before='  (alias export $"wasi:io/streams@0.2.0" "input-stream" (type $input-stream))\n',
+    ),
+    Import(
+        "wasi:cli/stdout@0.2.0",
+        "get-stdout",
+        "(result (own $o))",
+        "(result i32)",
+        types='(export "output-stream" (type $o (eq $output-stream)))',
+        before='  (alias export $"wasi:io/streams@0.2.0" "output-stream" (type $output-stream))\n',
+    ),
+)
+"""To move what comes from stdin to stdout."""

@@ -4,7 +4,7 @@ Each is the text of a component; an engine assembles it. What a guest looks for 
 """
 
 from tests.guests.component import Import, actor, command
-from tests.guests.imports import HEX, LOG, SELF, SHUTDOWN, SLEEP, STDOUT, WALL_CLOCK, WASI_RANDOM
+from tests.guests.imports import HEX, LOG, SELF, SHUTDOWN, SLEEP, SPLICING, STDOUT, WALL_CLOCK, WASI_RANDOM
 
 # -- well-behaved ----------------------------------------------------------------------------------------------------
 
@@ -249,6 +249,17 @@ HIDDEN = actor(
 
 COMMAND = command("(i32.const 0)")
 FAILING_COMMAND = command("(i32.const 1)")
+REPEATER = command(
+    """(local $in i32) (local $out i32)
+    (local.set $in (call $get-stdin))
+    (local.set $out (call $get-stdout))
+    (loop $more
+      (call $splice (local.get $out) (local.get $in) (i64.const 4096) (i32.const 64))
+      (br_if $more (i32.eqz (i32.load8_u (i32.const 64)))))
+    (i32.const 0)""",
+    imports=SPLICING,
+)
+"""It writes what it reads."""
 LOOPING_COMMAND = command(f"{_LOOP} unreachable")
 
 # -- not to be loaded ------------------------------------------------------------------------------------------------

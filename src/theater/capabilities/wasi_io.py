@@ -1,6 +1,7 @@
 """``wasi:io``: streams, polling, errors.
 
-The streams are stdin, which is closed, stdout, stderr, those of files, and those of the bodies of ``wasi:http``.
+The streams are stdin, which has what the program was given at its start, stdout, stderr, those of files, and those of
+the bodies of ``wasi:http``.
 
 Recorded: what is written to stdout and stderr, as ``log`` events; what is read from a file, as ``host``; what is
 written to one, as ``intent`` and ``host``, where writes that follow one another share the intent of the first; a poll
@@ -27,20 +28,27 @@ from theater.model.crash import StepCrash
 CHECK_WRITE_BYTES = 64 * 1024
 """What ``check-write`` permits: one payload that needs no file of its own."""
 
+READ_MAX_BYTES = 64 * 1024
+"""What one read gives at most: bytes cross the sandbox's wall one by one."""
+
 BLOCKING_WRITE_MAX_BYTES = 4096
 """`Perform a write of up to 4096 bytes`: wasi:io/streams, ``blocking-write-and-flush`` and its like for zeroes."""
 
 
 class InputStream:
-    """stdin: closed from the start."""
+    """stdin: what the program was given when it was started, and then closed."""
 
     __slots__ = ()
 
-    def read(self, _ctx: StepContext, _length: int) -> object:
-        """Nothing, and nothing will come."""
-        return CLOSED
+    def read(self, ctx: StepContext, length: int) -> object:
+        """What comes next. Every stream of a step reads on where the last one ended."""
+        data = ctx.read_stdin(min(length, READ_MAX_BYTES))
+        return CLOSED if data is None else ("ok", data)
 
-    skip = read
+    def skip(self, ctx: StepContext, length: int) -> object:
+        """Over that."""
+        data = ctx.read_stdin(length)
+        return CLOSED if data is None else ("ok", len(data))
 
 
 class OutputStream:
@@ -126,7 +134,8 @@ def splice(ctx: StepContext, _grant: WasiGrant, target: int, source: int, length
     """From an input stream to an output stream. A file has to be read and written: looking and acting are two calls."""
     found: Source = ctx.resources.get(source)
     stream: Sink = ctx.resources.get(target)
-    if isinstance(found, FileInput) or (isinstance(stream, FileOutput) and isinstance(found, BodyInput)):
+    is_spent = isinstance(found, InputStream) and ctx.read_stdin(0) is None
+    if isinstance(found, FileInput) or (isinstance(stream, FileOutput) and not is_spent):
         return with_error(ctx, ("err", ("last-operation-failed", 0)), "unsupported")
     if stream.is_closed:
         return CLOSED

@@ -62,6 +62,7 @@ class LocalStage:
                 name=part.name,
                 allowed=part.allowed,
                 arguments=part.arguments,
+                stdin=part.stdin,
                 rename=part.name is None,
             )
         except TheaterError as error:

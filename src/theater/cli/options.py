@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,6 +20,9 @@ Params = Annotated[
 ]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A value for a placeholder of the manifest.")
+]
+Stdin = Annotated[
+    str | None, typer.Option("--stdin", metavar="FILE|-", help="What a command reads from stdin; - is this one's.")
 ]
 Allow = Annotated[
     list[str] | None,
@@ -55,6 +59,25 @@ class Texts:
         except OSError as error:
             raise typer.BadParameter(f"{option} -: standard input cannot be read: {error.strerror}") from error
         return text
+
+    def read_stdin(self, path: str | None) -> bytes:
+        """What a program is given to read: a file's bytes, or with ``-`` all that stdin has."""
+        if path is None:
+            return b""
+        try:
+            if path != "-":
+                with Path(path).open("rb") as file:
+                    data = file.read(JSON_MAX_BYTES + 1)
+            elif self.is_stdin_read or sys.stdin is None:
+                raise typer.BadParameter("--stdin -: standard input is closed, or was read already")
+            else:
+                self.is_stdin_read = True
+                data = sys.stdin.buffer.read(JSON_MAX_BYTES + 1)
+        except OSError as error:
+            raise typer.BadParameter(f"--stdin {path}: it cannot be read: {error.strerror}") from error
+        if len(data) > JSON_MAX_BYTES:
+            raise typer.BadParameter(f"--stdin {path}: it has more than {JSON_MAX_BYTES} bytes")
+        return data
 
 
 def settings(texts: list[str]) -> dict[str, object]:

@@ -54,6 +54,7 @@ class _Wanted:
     settings: dict[str, object]
     allowed: list[str]
     arguments: list[str]
+    stdin: bytes
 
 
 def run(  # noqa: PLR0913, PLR0917 - one for each option
@@ -77,6 +78,7 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     params: options.Params = None,
     settings: options.Settings = None,
     allow: options.Allow = None,
+    stdin: options.Stdin = None,
     request: Annotated[
         list[str] | None,
         typer.Option("--request", metavar="JSON", help="Send this, wait, and print the reply. - is stdin."),
@@ -102,6 +104,7 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
         settings=options.settings(settings or []),
         allowed=check_allowed(allow or []),
         arguments=arguments or [],
+        stdin=texts.read_stdin(stdin),
     )
     _refuse_misuse(wanted)
     source = None
@@ -131,6 +134,7 @@ def _refuse_misuse(wanted: _Wanted) -> None:
             ("--params", wanted.params),
             ("--set", wanted.settings),
             ("arguments", wanted.arguments),
+            ("--stdin", wanted.stdin),
         ):
             if value:
                 raise typer.BadParameter(
@@ -163,7 +167,7 @@ def _decided(session: Session, wanted: _Wanted, source: Source | None) -> Part |
 
 def _part(wanted: _Wanted, source: Source | None, allowed: tuple[str, ...]) -> Part:
     assert source is not None
-    return Part(source, wanted.name, wanted.params, tuple(wanted.arguments), allowed)
+    return Part(source, wanted.name, wanted.params, tuple(wanted.arguments), allowed, wanted.stdin)
 
 
 def _of_manifest(session: Session, config: Config, wanted: _Wanted, source: Source) -> Permissions:

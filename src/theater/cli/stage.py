@@ -27,6 +27,7 @@ class Part:
     params: str | None
     arguments: tuple[str, ...]
     allowed: tuple[str, ...]
+    stdin: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

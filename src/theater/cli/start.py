@@ -39,6 +39,7 @@ def start(  # noqa: PLR0913, PLR0917 - one for each option
     params: options.Params = None,
     settings: options.Settings = None,
     allow: options.Allow = None,
+    stdin: options.Stdin = None,
     id_only: Annotated[bool, typer.Option("--id-only", help="Print the id and nothing else.")] = False,  # noqa: FBT002 - an option
     subscribe: Annotated[  # noqa: FBT002 - an option
         bool, typer.Option("--subscribe", help="Then show its events as they come, from the first on.")
@@ -54,7 +55,7 @@ def start(  # noqa: PLR0913, PLR0917 - one for each option
     checked_name = options.name(name)
     with session.client() as client:
         source = read_source(manifest, settings=values, params=text)
-        part = Part(source, checked_name, text, tuple(arguments or []), tuple(allowed))
+        part = Part(source, checked_name, text, tuple(arguments or []), tuple(allowed), texts.read_stdin(stdin))
         detail, failure = _started(session, client, part)
         show_effective(detail.grants, session.output)
         row = detail.actor

@@ -12,6 +12,7 @@ from theater.cli.allowing import manifest_of, with_allowance
 from theater.cli.component import Component, upload
 from theater.cli.session import Session
 from theater.cli.stage import Part
+from theater.model.stdin import stdin_of
 from theater.model.wire import ActorRow, Started, StartOrder
 from theater.runtime.permissions import has_paths
 
@@ -59,6 +60,7 @@ def _order(part: Part, component: Component, allowance: str | None) -> StartOrde
         params=msgspec.UNSET if part.params is None else msgspec.Raw(part.params.encode()),
         settings=part.source.manifest.settings,
         arguments=list(part.arguments),
+        stdin=stdin_of(part.stdin) if part.stdin else None,
         rename=part.name is None,
         allowance=allowance,
     )

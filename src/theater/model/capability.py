@@ -200,6 +200,9 @@ class StepContext(Protocol):
     def arguments(self) -> tuple[str, ...]:
         """The program's arguments as of genesis, without a program name."""
 
+    def read_stdin(self, size_bytes: int) -> bytes | None:
+        """At most so many of the next bytes that the program was given to read as of genesis; None at their end."""
+
     def grant(self, capability: str) -> Any:  # noqa: ANN401 - each capability knows its own
         """The actor's grant of another capability, which its arguments lead to; None where it has none."""
 

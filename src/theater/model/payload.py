@@ -11,6 +11,7 @@ import msgspec
 
 from theater.errors import Unsound
 from theater.model.crash import CrashReason
+from theater.model.stdin import Stdin
 
 BOUNDARY = 1
 """Grows whenever a derived answer, a JSON rule or a value mapping would differ; old ones stay implemented."""
@@ -65,6 +66,8 @@ class Genesis(Payload, frozen=True):
     """The state that it begins with, where it begins with one in place of a run of ``init``."""
     folder: str | None = None
     """Where its manifest was found, if it asks for something that has paths."""
+    stdin: Stdin | None = None
+    """What its program can read from stdin, where that is anything."""
 
 
 class Cause(Payload, frozen=True):

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from theater.model.ports import Durability, Status
+from theater.model.stdin import Stdin
 
 Scope = Literal["read", "operate"]
 """What a token may do: look at everything, or also change things."""
@@ -176,6 +177,8 @@ class StartOrder(Order, frozen=True):
     settings: dict[str, object] = {}
     """For the manifest's placeholders."""
     arguments: list[str] = []
+    stdin: Stdin | None = None
+    """What its program can read."""
     rename: bool = False
     """Whether a name that is taken becomes ``name-2`` and so on, in place of an error."""
     allowance: str | None = None

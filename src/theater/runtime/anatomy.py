@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from theater.errors import InvalidComponent, InvalidManifest, Unsound
+from theater.errors import InvalidComponent, InvalidInput, InvalidManifest, Unsound
 from theater.model.ids import ActorId
 from theater.model.limits import Limits, limits_from_json
 from theater.model.manifest import InstanceMode, parse_manifest
 from theater.model.payload import BOUNDARY, Genesis
+from theater.model.stdin import stdin_bytes
 from theater.model.supervision_table import Supervision
 from theater.runtime.boundary import Bindings
 from theater.runtime.context import ActorFacts
@@ -61,6 +62,7 @@ def anatomy_of(loader: Loader, actor: ActorId, genesis: Genesis, loaded: Loaded,
         component=loaded.program.digest,
         limits=_limits(tuple(genesis.limits.items())),
         grants=grants,
+        stdin=_stdin(genesis),
     )
     mode: InstanceMode = "warm" if genesis.instance == "warm" else "fresh"
     return Anatomy(
@@ -107,3 +109,10 @@ def upgraded_anatomy(anatomy: Anatomy, loader: Loader, loaded: Loaded) -> Anatom
         raise InvalidComponent(f"this component is of the role {loaded.role}, the actor's {anatomy.loaded.role}")
     facts = replace(anatomy.facts, component=loaded.program.digest)
     return replace(anatomy, facts=facts, loaded=loaded, bindings=loader.bind(loaded.program, anatomy.grants))
+
+
+def _stdin(genesis: Genesis) -> bytes:
+    try:
+        return stdin_bytes(genesis.stdin)
+    except InvalidInput as error:
+        raise Unsound(f"event 0: {error}", seq=0) from error

@@ -19,6 +19,7 @@ from theater.model.header import format_time
 from theater.model.ids import ActorId, root_actor_id
 from theater.model.payload import BOUNDARY, EngineFacts, Genesis, Lifecycle, encode_payload
 from theater.model.ports import LIVING, ActorRecord, Append, Entry
+from theater.model.stdin import stdin_of
 from theater.runtime.actor import Actor
 from theater.runtime.anatomy import anatomy_of
 from theater.runtime.appender import Appender
@@ -222,6 +223,7 @@ def _genesis(
         forked=request.forked,
         state=state,
         folder=permissions.folder,
+        stdin=stdin_of(request.stdin) if request.stdin else None,
     )
 
 

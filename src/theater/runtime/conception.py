@@ -33,6 +33,8 @@ class Request:
     """Variables of which it gets those that its grants name; None: the node's."""
     forked: Forked | None = None
     """Where it comes from, if it goes on from where another one was."""
+    stdin: bytes = b""
+    """What its program can read."""
 
     def named(self, name: str) -> Request:
         """The same under another name."""

@@ -37,6 +37,7 @@ class ActorFacts:
     component: Digest
     limits: Limits
     grants: Mapping[str, Grant] = field(default_factory=dict)
+    stdin: bytes = b""
 
 
 class Context:
@@ -52,6 +53,7 @@ class Context:
         "_message_id",
         "_seed",
         "_shutdown",
+        "_stdin_at",
         "_streams",
         "_system",
         "capability",
@@ -84,6 +86,7 @@ class Context:
         self._call_id: str | None = None
         self._shutdown: Shutdown | None = None
         self._streams: dict[Stream, RandomStream] = {}
+        self._stdin_at = 0
         self._lines: dict[str, bytearray] = {}
         self.now_us = now_us
         self.resources = resources
@@ -129,6 +132,14 @@ class Context:
     def arguments(self) -> tuple[str, ...]:
         """The program's arguments."""
         return self._facts.arguments
+
+    def read_stdin(self, size_bytes: int) -> bytes | None:
+        """What comes next of it."""
+        if self._stdin_at == len(self._facts.stdin):
+            return None
+        data = self._facts.stdin[self._stdin_at : self._stdin_at + size_bytes]
+        self._stdin_at += len(data)
+        return data
 
     def grant(self, capability: str) -> Grant | None:
         """The actor's grant of that capability."""

@@ -26,6 +26,7 @@ from theater.model.json_text import check_json
 from theater.model.manifest import check_name, parse_manifest
 from theater.model.payload import Forked
 from theater.model.ports import ActorRecord, EventStore
+from theater.model.stdin import stdin_bytes
 from theater.runtime.actor import Actor
 from theater.runtime.birth import give_birth
 from theater.runtime.channel_ref import SOURCE
@@ -152,6 +153,7 @@ def _plan(dispatcher: Dispatcher, wanted: _Wanted) -> _Plan:
         wanted.by,
         environment=tuple((variable, value) for variable, value in genesis.environment),
         forked=forked,
+        stdin=stdin_bytes(genesis.stdin),
     )
     return _Plan(request, state.text, component if is_migrated else None)
 

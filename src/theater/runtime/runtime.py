@@ -59,7 +59,7 @@ from theater.runtime.orders import Heard, Restart, Stop
 from theater.runtime.permissions import Grants
 from theater.runtime.reference import ActorRef
 from theater.runtime.sampling import FreshSampler
-from theater.runtime.sources import Source, component_of, loaded_digest, put_component, read_source
+from theater.runtime.sources import Source, check_stdin, component_of, loaded_digest, put_component, read_source
 from theater.runtime.tally import Tally
 from theater.runtime.upgrading import Upgrade, successor
 
@@ -184,7 +184,7 @@ class Runtime(Forking):
         """The components."""
         return self._node.blobs
 
-    async def spawn(
+    async def spawn(  # noqa: PLR0913 - each says one thing of the actor that is started
         self,
         manifest: str | Path | Source,
         *,
@@ -193,15 +193,17 @@ class Runtime(Forking):
         settings: Mapping[str, object] | None = None,
         allowed: Sequence[str] = (),
         arguments: Sequence[str] = (),
+        stdin: bytes = b"",
         rename: bool = False,
         by: str = SOURCE,
     ) -> ActorRef:
         """Start an actor from a manifest, or from a bare ``.wasm`` or ``.wat``.
 
         ``params`` is a JSON text for ``init``; ``settings`` replace placeholders; ``allowed`` grants beyond the
-        ceiling, as ``--allow`` does; with ``rename``, a name that a living actor has becomes ``name-2``. What is done
-        through the reference is recorded as done ``by`` that. Returns once ``init`` (or, of a command, the whole run)
-        has been committed.
+        ceiling, as ``--allow`` does; a command has ``arguments``, and reads ``stdin``, which may have as many bytes as
+        a message; with ``rename``, a name that a living actor has becomes ``name-2``. What is done through the
+        reference is recorded as done ``by`` that. Returns once ``init`` (or, of a command, the whole run) has been
+        committed.
 
         Raises:
             InvalidInput and its children: nothing was started.
@@ -218,10 +220,11 @@ class Runtime(Forking):
         if component is None:
             component = await asyncio.to_thread(component_of, source, self.blobs, self._assemble)
         wanted = check_name(name) if name is not None else source.manifest.name
+        check_stdin(stdin, source.manifest)
         self.require_open()
         while True:
             free = free_name(self._dispatcher.surroundings.directory, wanted) if rename else wanted
-            request = Request(source.manifest, component, free, tuple(arguments), tuple(allowed), by)
+            request = Request(source.manifest, component, free, tuple(arguments), tuple(allowed), by, stdin=stdin)
             try:
                 return await self._spawned(request, by)
             except NameTaken:

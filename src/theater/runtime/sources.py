@@ -72,6 +72,13 @@ def component_of(source: Source, blobs: BlobStore, assemble: Assemble) -> Digest
     return _put_file(path, blobs, assemble)
 
 
+def check_stdin(data: bytes, manifest: Manifest) -> None:
+    """Check what a program is given to read. Raises ``InvalidInput``."""
+    most = manifest.limits.message_bytes
+    if len(data) > most:
+        raise InvalidInput(f"stdin has {len(data)} bytes, and the limit 'message' of the manifest is {most}")
+
+
 def put_component(component: Path | bytes | str, blobs: BlobStore, assemble: Assemble) -> Digest:
     """Put a component into the content store: that of a file, of these bytes, or the one there of this digest.
 

@@ -12,6 +12,7 @@ from theater.errors import InvalidInput
 from theater.model import wire
 from theater.model.ids import ActorId, is_actor_id
 from theater.model.ports import Status
+from theater.model.stdin import stdin_bytes
 from theater.runtime.lookup import find_record
 from theater.runtime.reference import ActorRef
 from theater.runtime.views import actor_detail, actor_row, actor_rows
@@ -56,6 +57,7 @@ async def start(call: Call) -> Response:
         name=wanted.name,
         allowed=allowance.allowed,
         arguments=wanted.arguments,
+        stdin=stdin_bytes(wanted.stdin),
         rename=wanted.rename,
         by=call.caller.name,
     )

@@ -54,6 +54,7 @@ class FakeStepContext:
     started_us: int = 1_700_000_000_000_000
     environment: tuple[tuple[str, str], ...] = ()
     arguments: tuple[str, ...] = ()
+    stdin: bytes = b""
     seed: bytes = bytes(SEED_BYTES)
     resources: Resources = field(default_factory=Resources)
     written: list[Written] = field(default_factory=list)
@@ -68,6 +69,12 @@ class FakeStepContext:
 
     def random(self, stream: Stream, size_bytes: int) -> bytes:
         return self._streams.setdefault(stream, RandomStream(stream, self.seed)).take(size_bytes)
+
+    def read_stdin(self, size_bytes: int) -> bytes | None:
+        if not self.stdin:
+            return None
+        data, self.stdin = self.stdin[:size_bytes], self.stdin[size_bytes:]
+        return data
 
     def write(self, stream: str, data: bytes, *, level: str | None = None) -> None:
         self.written.append(Written(stream, data, level))
