@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +15,7 @@ import pytest
 
 from tests.capabilities.town import (
     CAT,
+    PATIENCE_S,
     SHELL,
     SLEEP,
     SORT,
@@ -26,11 +30,15 @@ from tests.capabilities.town import (
 )
 from tests.capabilities.town import town as opened
 from theater.capabilities import process
-from theater.capabilities.process_child import Nursery
+from theater.capabilities.process_child import Child, Nursery
+from theater.capabilities.process_grant import ProcessGrant
+from theater.capabilities.process_keeper import remove_tree
+from theater.capabilities.process_life import GRACE_US
 from theater.capabilities.process_spec import ProcessOrder, ProcessSpec, read_order
 from theater.capabilities.processes import Processes
 from theater.errors import MailboxFull, NotRunning, StoreError
 from theater.model.capability import Denied, Wait
+from theater.model.limits import Limits
 from theater.model.news import Handled
 from theater.runtime.services import Interrupt
 from theater.testing.step_context import ACTOR, FakeStepContext
@@ -121,7 +129,7 @@ def test_a_variable_is_given_where_the_grant_names_it(tmp_path: Path) -> None:
 
 
 def test_its_directory_is_empty_its_own_and_gone_when_it_ends(town: Town) -> None:
-    answer = town.run(shell("pwd; ls -a; mkdir -p a/b; echo x > a/b/c; chmod 0 a/b a .; stat -c %a ."))
+    answer = town.run(shell("pwd; ls -a; mkdir -p a/b; echo x > a/b/c; chmod 0 a/b a .; stat -c %a $PWD"))
 
     assert isinstance(answer, tuple)
     [folder, *entries, mode] = answer[1]["stdout"][1].split()
@@ -129,6 +137,28 @@ def test_its_directory_is_empty_its_own_and_gone_when_it_ends(town: Town) -> Non
     assert entries == [".", ".."]
     assert mode == "0"
     assert list(town.folder.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_its_directory_goes_however_deep_it_has_become(tmp_path: Path) -> None:
+    kept, top = tmp_path / "kept", tmp_path / "top"
+    for folder in (kept, top):
+        folder.mkdir()
+    (kept / "file").write_text("x")
+    (top / "link").symlink_to(kept)
+    (top / "file").write_text("x")
+    folder_at = os.open(top, os.O_RDONLY)
+    for _ in range(1200):  # more than Python calls in one another, and than a path may have bytes
+        os.mkdir("d" * 200, dir_fd=folder_at)
+        below = os.open("d" * 200, os.O_RDONLY, dir_fd=folder_at)
+        os.close(folder_at)
+        folder_at = below
+    os.close(folder_at)
+
+    remove_tree(str(top))
+
+    assert list(tmp_path.iterdir()) == [kept]
+    assert (kept / "file").read_text() == "x"
 
 
 @pytest.mark.parametrize(
@@ -220,6 +250,10 @@ def test_one_that_ends_when_it_is_asked_to_has_run_out_of_time_as_well(town: Tow
     watching.join()
 
     assert status_of(answer) == ("timeout", None)
+
+
+def test_unless_said_otherwise_its_time_is_over_before_that_of_the_step() -> None:
+    assert ProcessGrant().timeout_ms * 1000 + GRACE_US < Limits().wait_s * 1_000_000
 
 
 def test_a_time_beyond_the_grant_is_denied(tmp_path: Path) -> None:
@@ -444,6 +478,7 @@ def test_a_full_mailbox_is_tried_again_after_growing_pauses(tmp_path: Path) -> N
     ear = Ear(answer=MailboxFull("full"))
     with opened(tmp_path, ear) as town:
         town.started(shell("echo one"))
+        wait_until(lambda: not town.service._register.lives())  # with its own timers
         pauses = []
         for count in range(1, 10):
             ear.wait(lambda heard, count=count: len(heard) == count)  # type: ignore[misc]  # bound now
@@ -504,6 +539,24 @@ def test_it_ends_with_its_actor_which_hears_of_the_end_alone(town: Town) -> None
 
     assert town.ear.wait_for_end() == ["stdout:on", "exit:code:6"]
     wait_until(lambda: town.status(id) == ("err", ("unknown-process", id)))
+
+
+def test_what_an_actor_starts_when_it_runs_again_does_not_end_with_what_was_before(town: Town) -> None:
+    held = threading.Event()
+    first = town.started(spec("cat"))
+    town.service._loop.call(lambda: bool(held.wait(PATIENCE_S)))  # type: ignore[arg-type]
+    town.service.ended(ACTOR)
+    later = threading.Thread(target=lambda: town.started(spec("cat")))
+    later.start()
+    wait_until(lambda: len(town.service.listing(ACTOR)) == 2)
+    held.set()
+    later.join()
+
+    assert town.ear.wait_for_end() == ["exit:signal:15"]
+    second = town.context.call_id
+    assert second != first
+    assert town.write(second, "still there\n") == ("ok", None)
+    assert town.ear.wait(lambda heard: len(heard) == 2)[1] == "stdout:still there"
 
 
 def test_an_end_is_told_although_what_went_before_it_found_no_place(tmp_path: Path) -> None:
@@ -607,31 +660,69 @@ def test_everything_that_came_of_it_ends_with_it(town: Town, tmp_path: Path) -> 
 @pytest.mark.slow
 def test_one_that_forks_without_end_is_killed_with_all_of_its_kind(town: Town, tmp_path: Path) -> None:
     made = tmp_path / "made"
-    bomb = f"i=0; f() {{ i=$((i+1)); if [ $i -lt 8 ]; then f & f & fi; touch {made}; sleep 1000; }}; f"
+    duration = f"1000.{os.getpid()}"  # others may run this as well
+    bomb = f"i=0; f() {{ i=$((i+1)); if [ $i -lt 8 ]; then f & f & fi; touch {made}; sleep {duration}; }}; f"
 
     answer = town.run(shell(bomb), None, make_late(made))
 
     assert answer == ("err", ("wait-exhausted", None))
-    sleeping = [path for path in Path("/proc").glob("[0-9]*/cmdline") if _text(path) == "sleep\x001000\x00"]
+    sleeping = [path for path in Path("/proc").glob("[0-9]*/cmdline") if _text(path) == f"sleep\x00{duration}\x00"]
     assert sleeping == []
 
 
-def test_where_its_keeper_is_killed_it_is_lost_and_its_pipes_are_not_waited_for(town: Town, tmp_path: Path) -> None:
+def test_where_its_keeper_is_killed_it_is_lost_and_nothing_of_it_is_left(town: Town, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
-    id = town.started(shell(f"sh -c 'echo $$ >> {pids}; echo on; exec sleep 1000' & wait"))
+    text = f"setsid sh -c 'echo $$ >> {pids}; (echo $$ >> {pids}; echo on; exec sleep 1000) & wait' & wait"
+    id = town.started(shell(text))
     town.ear.wait(lambda heard: heard == ["stdout:on"])
-    own, grandchild = town.pid(id), int(pids.read_text())
-    keeper = int(Path(f"/proc/{own}/stat").read_text().rpartition(")")[2].split()[1])
-    try:
-        os.kill(keeper, signal.SIGKILL)
-        wait_until(lambda: not is_alive(own))
-        assert is_alive(grandchild)
-        wait_until(lambda: town.service.listing(ACTOR)[0]["status"] == ("lost", None))  # type: ignore[index]
+    running = [town.pid(id), *map(int, pids.read_text().split())]
+    keeper = int(Path(f"/proc/{running[0]}/stat").read_text().rpartition(")")[2].split()[1])
+
+    os.kill(keeper, signal.SIGKILL)
+
+    assert town.ear.wait_for_end() == ["stdout:on", "exit:lost"]
+    wait_until(lambda: not any(map(is_alive, running)))
+    assert town.run(spec("cat"), "x") == finished("x")
+
+
+def test_neither_its_pipes_nor_its_directory_are_waited_for_when_it_has_ended(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control, keeper = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pipes = [os.pipe() for _ in range(3)]
+    child = Child(control, pipes[0][1], pipes[1][0], pipes[2][0], None)
+    others = [pipes[0][0], pipes[1][1], pipes[2][1]]
+    control.setblocking(False)
+    monkeypatch.setattr(Nursery, "launch", lambda *_: child)
+    keeper.send(b'{"pid": 1}')
+    town.started(spec("cat"))
+    with keeper:
+        os.write(others[1], b"all\n")
+        town.ear.wait(lambda heard: heard == ["stdout:all"])
+        keeper.send(b'{"code": 3}')
+        wait_until(lambda: town.service.listing(ACTOR)[0]["status"] == ("code", 3))  # type: ignore[index]
         town.clock.wait_for_timers(2)
+
         town.clock.advance(2)
-        assert town.ear.wait_for_end() == ["stdout:on", "exit:lost"]
-    finally:
-        os.kill(grandchild, signal.SIGKILL)
+
+        assert town.ear.wait_for_end() == ["stdout:all", "exit:code:3"]
+    for descriptor in others:
+        os.close(descriptor)
+
+
+def test_where_no_process_can_be_made_for_a_program_the_others_go_on(tmp_path: Path) -> None:
+    answer = _keeper(tmp_path, "os.fork = broken", "print('it goes on')")
+
+    assert answer == "it goes on"
+
+
+def test_what_cannot_be_killed_at_once_is_not_given_up(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    text = f"setsid sh -c 'echo $$ > {pid}; exec sleep 1000' & while [ ! -s {pid} ]; do sleep 0.01; done; exit 4"
+
+    _keeper(tmp_path, "keeper._KILLING_MAX_S = 0", "", SHELL, "-c", text)
+
+    assert not is_alive(int(pid.read_text()))
 
 
 def test_a_node_that_dies_without_having_listened_leaves_nothing_running(town: Town, tmp_path: Path) -> None:
@@ -749,3 +840,34 @@ def _text(path: Path) -> str:
         return path.read_text()
     except OSError:
         return ""
+
+
+def _keeper(folder: Path, before: str, behind: str, *words: str) -> str:
+    """What a keeper in a process and a session of its own says by itself, with this done before it and behind it."""
+    program, *arguments = words or (SHELL, "-c", "exit 0")
+    order: dict[str, object] = {
+        "path": program,
+        "arguments": arguments,
+        "environment": [],
+        "limits": {},
+        "scratch": None,
+    }
+    script = f"""
+import os, socket
+from theater.capabilities import process_keeper as keeper
+def broken():
+    raise OSError(11, "Resource temporarily unavailable")
+control, own = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+streams = [os.open("/dev/null", os.O_RDWR) for _ in range(3)]
+handed = [*streams, os.open({program!r}, os.O_PATH), os.open({str(folder)!r}, os.O_PATH)]
+{before}
+try:
+    keeper.Keeper({order!r}, control, handed).run()
+except OSError as error:
+    assert error.errno == 11
+{behind}
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, start_new_session=True, timeout=20
+    )
+    return done.stdout.strip()

@@ -4,7 +4,7 @@ Recorded: what was asked, as ``intent``, and its answer, as ``host``: of ``run``
 how it ended. What a started program writes, and its end, are messages to the actor. ``status`` and ``list-processes``,
 which read, are ``host`` events. A replay starts nothing.
 
-Limits: nothing is allowed that the grant does not name. A program has what the grant gives it: 60 s (``timeout``),
+Limits: nothing is allowed that the grant does not name. A program has what the grant gives it: 50 s (``timeout``),
 1 MiB of input that waits (``input``), 1 MiB of output of ``run`` (``output``), 2 GiB of memory (``memory``), 60 s of a
 core (``cpu-time``), 256 open files (``files``), files of 1 GiB (``file-size``); 8 run at once (``processes``), and 256
 on a node. Of what a started program writes, 256 KiB of each stream wait for the actor; arguments and environment have

@@ -27,8 +27,8 @@ PROCESSES_DEFAULT = 8
 """As many as a person would watch."""
 PROCESSES_MAX = 64
 """Each has a pipe for input, two for output, and a process that watches it."""
-TIMEOUT_DEFAULT_MS = 60_000
-"""The limit ``wait``, unless the manifest sets another one: no program is waited for any longer."""
+TIMEOUT_DEFAULT_MS = 50_000
+"""With the 5 s until it is killed less than the limit ``wait`` is by itself: who waits for it hears of ``timeout``."""
 TIMEOUT_MAX_MS = 365 * 24 * 3_600_000
 """A year: a program that was started may be meant to stay."""
 IO_DEFAULT_BYTES = 2**20

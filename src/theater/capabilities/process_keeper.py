@@ -10,7 +10,7 @@ the program's three streams, the program, its directory. For each it forks a *ke
 from the program becomes the keeper's when its parent dies (it is their subreaper), so nothing gets away: when the
 program has ended, when it is told so, and when the node is gone (its end of the socket is closed), the keeper kills
 whatever is left. Then it sends ``{"code"}`` or ``{"signal"}``, removes the directory that was made for the program, and
-ends.
+ends. What a keeper leaves that is killed itself becomes this process's, which kills it.
 
 It is run with the interpreter's ``-I -S`` and imports nothing of ours.
 """
@@ -23,7 +23,6 @@ import json
 import os
 import resource
 import select
-import shutil
 import signal
 import socket
 import stat
@@ -41,13 +40,17 @@ MESSAGE_MAX_BYTES = 256
 _START_MAX_S = 20.0
 _KILLING_MAX_S = 5.0
 """Against a program that forks faster than we kill, and one that the kernel does not let die."""
+_STAYING_MAX_S = 3600.0
+"""So long we go on with it when nobody waits for it any more."""
 _LOOK_S = 0.02
+_REAPED_MAX = 10_000
+"""At once: what forks meanwhile has to be killed."""
 _ENDED_BADLY = 127
 _OUT_OF_MEMORY_SCORE = b"500"
 """Where the machine has no memory left, a program goes before the node does."""
 
-_IGNORED = (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Keepers are nobody's zombies; and who ends the processes of a service one and all has to leave it to the node."""
+_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Who ends the processes of a service one and all has to leave it to the node."""
 
 _SET_DEATH_SIGNAL, _SET_SUBREAPER, _SET_NO_NEW_PRIVILEGES = 1, 36, 38
 _LIMITS = {
@@ -65,20 +68,43 @@ def main() -> None:
     """Take orders until the node is gone."""
     for ignored in _IGNORED:
         signal.signal(ignored, signal.SIG_IGN)
+    _prctl(_SET_SUBREAPER, 1)
+    deaths = Deaths()
+    keepers: set[int] = set()
     with socket.socket(fileno=os.dup(0)) as orders:
         while True:
+            ready, _, _ = select.select([deaths.descriptor, orders.fileno()], [], [])
+            if deaths.descriptor in ready:
+                deaths.clear()
+                _end_orphans(keepers)
+            if orders.fileno() not in ready:
+                continue
             said, handed, _, _ = socket.recv_fds(orders, 1, HANDED)
             if not said:
                 return
             for descriptor in handed:
                 os.set_inheritable(descriptor, False)
             with suppress(OSError):  # no process to be had: whoever gave the order sees that control is closed
-                if len(handed) == HANDED and os.fork() == 0:
-                    orders.close()
-                    os.dup2(1, 0)  # which is /dev/null: the node must see it when this process is no more
-                    keep(handed)
+                if len(handed) == HANDED:
+                    keeper = os.fork()
+                    if keeper == 0:
+                        orders.close()
+                        os.dup2(1, 0)  # which is /dev/null: the node must see it when this process is no more
+                        keep(handed)
+                    keepers.add(keeper)
             for descriptor in handed:
                 os.close(descriptor)
+
+
+def _end_orphans(keepers: set[int]) -> None:
+    """Kill what came of a program whose keeper somebody killed. Each that dies so may leave us others."""
+    with suppress(ChildProcessError):
+        while ended := os.waitpid(-1, os.WNOHANG)[0]:
+            keepers.discard(ended)
+    for child in children():
+        if child not in keepers:
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
 
 
 def keep(handed: list[int]) -> NoReturn:
@@ -102,6 +128,21 @@ class Order(TypedDict):
     scratch: str | None
 
 
+class Deaths:
+    """Says when a child has ended."""
+
+    def __init__(self) -> None:
+        self.descriptor, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        """Can be read then."""
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+
+    def clear(self) -> None:
+        """Before one looks who it was."""
+        with suppress(BlockingIOError):
+            os.read(self.descriptor, 4096)
+
+
 class Keeper:
     """One program's."""
 
@@ -110,9 +151,8 @@ class Keeper:
         self._control = control
         self._handed = handed
         self._pid = 0
-        self._waking, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        self._status: dict[str, int] | None = None
+        self._deaths = Deaths()
 
     def run(self) -> None:
         """Start it, and stay until nothing of it is left."""
@@ -126,9 +166,10 @@ class Keeper:
                 self._say(pid=self._pid)
                 self._attend()
         finally:
-            status = self._end_all()
+            self._end_all(_KILLING_MAX_S)
         if not error:
-            self._say(**status)
+            self._say(**(self._status or {"lost": 0}))
+        self._end_all(_STAYING_MAX_S)
         if self._order["scratch"] is not None:
             remove_tree(self._order["scratch"])
 
@@ -150,8 +191,8 @@ class Keeper:
         """Until it has ended, or nobody wants it any more."""
         control = self._control.fileno()
         while not self._has_ended():
-            ready, _, _ = select.select([self._waking, control], [], [])
-            if self._waking in ready:
+            ready, _, _ = select.select([self._deaths.descriptor, control], [], [])
+            if self._deaths.descriptor in ready:
                 self._reap_strangers()
             if control in ready:
                 said = self._hear()
@@ -172,37 +213,35 @@ class Keeper:
 
     def _reap_strangers(self) -> None:
         """What came of it, lost its parent, and has ended."""
-        with suppress(BlockingIOError):
-            os.read(self._waking, 4096)
+        self._deaths.clear()
         for child in children():
             if child != self._pid:
                 with suppress(ChildProcessError):
                     os.waitpid(child, os.WNOHANG)
 
-    def _end_all(self) -> dict[str, int]:
-        """Kill everything, and say how the program itself ended."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._pid, signal.SIGKILL)  # at one stroke: nobody in it forks any more
-        with suppress(ProcessLookupError):  # before it had a group of its own
-            os.kill(self._pid, signal.SIGKILL)
-        status = {"lost": 0}
-        until = time.monotonic() + _KILLING_MAX_S
-        while time.monotonic() < until:
-            try:
-                ended, how = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:  # none is left
-                break
+    def _end_all(self, wait_s: float) -> None:
+        """Kill everything, and wait for its end, so long at most."""
+        if self._pid and self._status is None:  # its number is its own until it is waited for
+            with suppress(ProcessLookupError):
+                os.killpg(self._pid, signal.SIGKILL)  # at one stroke: nobody in it forks any more
+        until = time.monotonic() + wait_s
+        with suppress(ChildProcessError):  # none is left
+            while time.monotonic() < until:
+                self._reap()
+                for child in children():
+                    with suppress(ProcessLookupError):
+                        os.kill(child, signal.SIGKILL)
+                select.select([self._deaths.descriptor], [], [], _LOOK_S)
+                self._deaths.clear()
+
+    def _reap(self) -> None:
+        """Those who have ended: who is alive is found faster without them."""
+        for _ in range(_REAPED_MAX):
+            ended, how = os.waitpid(-1, os.WNOHANG)
+            if not ended:
+                return
             if ended == self._pid:
-                status = {"signal": os.WTERMSIG(how)} if os.WIFSIGNALED(how) else {"code": os.WEXITSTATUS(how)}
-            if ended:
-                continue
-            for child in children():
-                with suppress(ProcessLookupError):
-                    os.kill(child, signal.SIGKILL)
-            select.select([self._waking], [], [], _LOOK_S)
-            with suppress(BlockingIOError):
-                os.read(self._waking, 4096)
-        return status
+                self._status = {"signal": os.WTERMSIG(how)} if os.WIFSIGNALED(how) else {"code": os.WEXITSTATUS(how)}
 
     def _say(self, **message: int) -> None:
         with suppress(OSError):  # nobody hears it
@@ -222,7 +261,7 @@ def _become(order: Order, handed: list[int], telling: int, keeper: int) -> NoRet
             os.dup2(descriptor, number)
         os.fchdir(directory)
         os.umask(0o077)
-        for ignored in (signal.SIGPIPE, signal.SIGXFSZ, *_IGNORED):  # by Python, or by us
+        for ignored in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, *_IGNORED):  # by Python, or by us
             signal.signal(ignored, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         with suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as file:  # noqa: PTH123 - no imports for that
@@ -253,8 +292,16 @@ def _limit(number: int, value: int) -> None:
 
 
 def children() -> Iterator[int]:
-    """Of this process, those that it adopted included."""
-    own = str(os.getpid()).encode()
+    """Of this process, those that it adopted included; while they come and go, perhaps not all."""
+    own = os.getpid()
+    try:  # at once, where the kernel has that: what forks without end is killed by who is faster
+        with open(f"/proc/self/task/{own}/children", "rb") as file:  # noqa: PTH123 - no imports for that
+            yield from map(int, file.read().split())
+    except FileNotFoundError:
+        yield from _children_by_look(own)
+
+
+def _children_by_look(own: int) -> Iterator[int]:
     names: list[str] = []
     with suppress(OSError):
         names = os.listdir("/proc")  # noqa: PTH208 - names alone
@@ -262,22 +309,38 @@ def children() -> Iterator[int]:
         if name.isdigit():
             with suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123 - no imports for that
                 # The name in brackets may have brackets and blanks in it; behind it come the state and the parent.
-                if file.read().rpartition(b")")[2].split()[1] == own:
+                if int(file.read().rpartition(b")")[2].split()[1]) == own:
                     yield int(name)
 
 
 def remove_tree(path: str) -> None:
-    """Remove a directory with all that a program left in it, also where it took away its own right to look."""
-    with suppress(RecursionError):  # it can be deeper than Python calls; then it stays
-        shutil.rmtree(path, ignore_errors=True)
-        if not os.path.isdir(path):  # noqa: PTH112 - no imports for that
-            return
-        for folder, names, _ in os.walk(path):
-            for where in (folder, *(f"{folder}/{name}" for name in names)):
+    """Remove a directory with all that a program left in it, also where it took away its own right to look.
+
+    What is below goes to the top first: it can be deeper than one may call, or name.
+    """
+    if os.path.islink(path):  # noqa: PTH114 - no imports for that
+        return
+    name, count = f"{path}/{os.urandom(8).hex()}-", 0
+    folders = [path]
+    while folders:
+        folder = folders.pop()
+        with suppress(OSError):
+            os.chmod(folder, stat.S_IRWXU)  # noqa: PTH101
+            with os.scandir(folder) as found:
+                entries = list(found)
+            for entry in entries:
                 with suppress(OSError):
-                    if not os.path.islink(where):  # noqa: PTH114
-                        os.chmod(where, stat.S_IRWXU)  # noqa: PTH101
-        shutil.rmtree(path, ignore_errors=True)
+                    if entry.is_dir(follow_symlinks=False):
+                        os.chmod(entry, stat.S_IRWXU)  # noqa: PTH101 - to move it
+                        count += 1
+                        os.rename(entry, f"{name}{count}")  # noqa: PTH104
+                        folders.append(f"{name}{count}")
+                    else:
+                        os.unlink(entry)  # noqa: PTH108
+            if folder != path:
+                os.rmdir(folder)  # noqa: PTH106
+    with suppress(OSError):
+        os.rmdir(path)  # noqa: PTH106
 
 
 def _prctl(option: int, value: int) -> None:

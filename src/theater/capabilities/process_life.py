@@ -18,7 +18,7 @@ from theater.model.ports import Clock
 GRACE_US: Final = 5_000_000
 """From the request to end until the end, as the interface says."""
 DRAIN_US: Final = 2_000_000
-"""For what it wrote to arrive when it has ended: whoever else has its pipes is not waited for any longer."""
+"""For what it wrote to arrive when it has ended, and its directory to go: nothing is waited for any longer."""
 UNHEARD_US: Final = 10_000_000
 """For its keeper to say that everything has been killed: that waits 5 seconds for the kernel itself."""
 
@@ -161,6 +161,7 @@ class Life:
 
     def _end(self, status: Status) -> None:
         self.status = ("timeout", None) if self._is_late else status
+        self._after(DRAIN_US, self._finish)
 
     def _leave(self) -> None:
         """Its keeper is gone: nothing of it is left, unless that was killed."""
@@ -173,7 +174,6 @@ class Life:
         if self.status is None:
             self._end(LOST)
         self._shut("stdin")
-        self._after(DRAIN_US, self._finish)
         self._finish_if_drained()
 
     def _read(self, stream: Stream) -> None:

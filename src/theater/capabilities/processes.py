@@ -134,9 +134,10 @@ class Processes:
 
     def ended(self, actor: ActorId) -> None:
         """Its programs end; it hears of that when it runs again."""
+        own = self._register.all_of(actor)  # now: what it starts when it runs again is none of them
 
         def end() -> None:
-            for found in self._register.all_of(actor):
+            for found in own:
                 if found.life is None or found.life.status is not None:
                     self._register.forget(actor, found.id)
                 if found.report is not None:
