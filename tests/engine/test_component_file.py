@@ -87,6 +87,13 @@ def test_custom_sections_go_and_everything_else_stays() -> None:
     assert b"a_name" in named[module.names_offset : module.names_offset + module.names_size]
 
 
+def test_only_memories_that_are_defined_count() -> None:
+    joining = (
+        '(core module (memory 1)) (core module (import "a" "m" (memory 1)) (import "b" "m" (memory 1)) (memory 1))'
+    )
+    assert strip(bytes(wasmtime.wat2wasm(f"(component {joining})"))).memories == 2
+
+
 def test_stripping_a_stripped_component_changes_nothing() -> None:
     once = strip(bytes(wasmtime.wat2wasm(ACTOR))).binary
     assert strip(once).binary == once
@@ -106,6 +113,8 @@ def test_nesting_sections_and_globals_are_bounded(monkeypatch: pytest.MonkeyPatc
         strip(bytes(wasmtime.wat2wasm(deep)))
     with pytest.raises(InvalidComponent, match="has 6 globals"):
         strip(bytes(wasmtime.wat2wasm(f"(component (core module {'(global i32 (i32.const 0))' * 6}))")))
+    with pytest.raises(InvalidComponent, match="defines 2 memories; it may define 1"):
+        strip(bytes(wasmtime.wat2wasm(f"(component (core module {'(memory 1)' * 2}))")))
     monkeypatch.setattr(component_file, "SECTIONS_MAX", 3)
     with pytest.raises(InvalidComponent, match="more than 3 sections"):
         strip(bytes(wasmtime.wat2wasm(ACTOR)))

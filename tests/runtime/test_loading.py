@@ -80,6 +80,16 @@ def test_an_actor_and_a_command_are_told_apart(desk: Desk) -> None:
     assert desk.loader.load(desk.put(wat.COMMAND)).role == "command"
 
 
+def test_an_actor_is_one_whatever_else_it_exports(desk: Desk) -> None:
+    closing = wat.COUNTER.rindex(")")
+    handler = """
+      (core module $H (func (export "handle"))) (core instance $h (instantiate $H))
+      (func $serve (canon lift (core func $h "handle"))) (instance $service (export "handle" (func $serve)))
+      (export "wasi:http/incoming-handler@0.2.0" (instance $service)))"""
+
+    assert desk.loader.load(desk.put(wat.COUNTER[:closing] + handler)).role == "actor"
+
+
 def test_a_component_is_loaded_once(desk: Desk) -> None:
     digest = desk.put(wat.COUNTER)
 

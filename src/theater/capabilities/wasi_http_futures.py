@@ -38,6 +38,7 @@ AT_ONCE_MAX = 16
 """Requests of one step that are under way at once; the next ones are sent when there are answers."""
 
 _UNFINISHED: ErrorCode = ("internal-error", "the body of the request was not finished")
+_CROWDED: ErrorCode = ("connection-limit-reached", None)
 _TEXT = Primitive("string")
 _ABOUT = List(Record((("method", _TEXT), ("url", _TEXT), ("headers", PAIRS), ("body", Option(CONTENT)))))
 _ANSWERS = List(Option(Result(HTTP_RESPONSE, ERROR_CODE)))
@@ -51,12 +52,15 @@ class FutureResponse:
     """One request, and its answer once there is one."""
 
     __slots__ = (
+        "_is_over",
+        "_lasting",
         "_lock",
         "answer",
         "body",
         "grant",
         "held_bytes",
         "is_begun",
+        "is_ours",
         "order",
         "under_way",
         "until_us",
@@ -71,19 +75,24 @@ class FutureResponse:
         self.answer: IncomingResponse | ErrorCode | None = None
         self.was_taken = False
         self.is_begun = False
-        """Whether it was sent, by this process or another one."""
+        """Whether it was sent, or about to be, by this process or another one."""
+        self.is_ours = False
+        """Whether it was this process."""
         self.until_us = LAST_US
         """When the guest waits no longer: counted from when it is sent."""
         self.under_way: Future[Answer] | None = None
         """What this process does about it."""
+        self._is_over = False
+        self._lasting: set[object] | None = None
         self._lock = threading.Lock()
 
     def let_go(self) -> None:
-        """Nobody will ask for it."""
+        """Nobody will ask for it. Whoever still waits for it waits no longer."""
         if self.body is not None:
             self.body.forget()
-        if self.under_way is not None:
-            self.under_way.cancel()
+        if self.answer is None:
+            self.answer = UNKNOWN
+        self._end()
 
     @property
     def is_ready(self) -> bool:
@@ -102,18 +111,33 @@ class FutureResponse:
         """The body that is sent."""
         return b"" if self.body is None else bytes(self.body.content)
 
+    def count_in(self, ctx: StepContext) -> None:
+        """It will be sent: one of those that the step has under way."""
+        self.is_begun = True
+        self.until_us = min(ctx.now_us + self.order.timeout_ms * US_PER_MS, LAST_US)
+        self._lasting = ctx.lasting
+        self._lasting.add(self)
+
+    def is_unsent_by_others(self, ctx: StepContext) -> bool:
+        """Whether this process, in this step, was the one to send it. It ends with the step in any case."""
+        return self.is_ours and self._lasting is ctx.lasting
+
     def begin(self, service: HttpService, *, is_new: bool) -> Future[Answer] | None:
-        """What this process does about it, from now on at the latest; None where another one did, and nobody knows."""
+        """What this process does about it, from now on at the latest.
+
+        None where another one did, and nobody knows; and where nobody asks any more.
+        """
         with self._lock:
-            if self.under_way is None and (is_new or self.order.is_safe):
+            if self.under_way is None and not self._is_over and (is_new or self.order.is_safe):
                 answered = import_module("theater.capabilities.http_wire.wasi_exchange").answered
                 order = replace(self.order, body=self.content or None)
                 self.under_way = service.run(answered(service, self.grant, order))
             return self.under_way
 
     def give_up(self) -> None:
-        """Its body will never be whole."""
-        self.answer = _UNFINISHED
+        """Its body will never be whole, or there is no room for it while the guest waits for nothing else."""
+        if self.answer is None:
+            self.answer = _CROWDED if self.is_whole else _UNFINISHED
 
     def resolve(self, ctx: StepContext, answer: Answer) -> None:
         """Take what came of it."""
@@ -128,12 +152,19 @@ class FutureResponse:
         else:
             assert isinstance(value, tuple)
             self.answer = value
-        if self.under_way is not None:
-            self.under_way.cancel()
-            self.under_way = None
+        self._end()
         if self.body is not None:
             ctx.resources.hold(self, -len(self.body.content), most_bytes=ctx.limits.memory_bytes)
             self.body.forget()
+
+    def _end(self) -> None:
+        with self._lock:  # an act that was interrupted may only now get to it
+            self._is_over = True
+            under_way, self.under_way = self.under_way, None
+        if under_way is not None:
+            under_way.cancel()
+        if self._lasting is not None:
+            self._lasting.discard(self)
 
     def _keep(self, ctx: StepContext, response: IncomingResponse) -> None:
         try:
@@ -162,16 +193,23 @@ class Waiting:
 
     def __init__(self, ctx: StepContext, futures: Sequence[FutureResponse]) -> None:
         self._ctx = ctx
-        self.futures = [future for future in dict.fromkeys(futures) if future.is_whole][:AT_ONCE_MAX]
-        self._new = [future for future in self.futures if not future.is_begun]
-        for future in self._new:
-            future.is_begun = True
-            future.until_us = min(ctx.now_us + future.order.timeout_ms * US_PER_MS, LAST_US)
+        self.futures: list[FutureResponse] = []
+        self._new: list[FutureResponse] = []
+        whole = [future for future in dict.fromkeys(futures) if future.is_whole]
+        for future in whole:
+            if len(self.futures) == AT_ONCE_MAX:
+                break
+            if not future.is_begun:
+                if len(ctx.lasting) >= AT_ONCE_MAX:
+                    continue
+                future.count_in(ctx)
+                self._new.append(future)
+            self.futures.append(future)
 
     @property
     def until_us(self) -> int:
-        """When the time of the first of them is over."""
-        return min(future.until_us for future in self.futures)
+        """When the time of the first of them is over; now, where it was over while the guest did something else."""
+        return max(self._ctx.now_us, min(future.until_us for future in self.futures))
 
     def act(self, give: Callable[[], object]) -> Act:
         """Have them. ``give`` makes the answer of the poll, once what came of them has been taken over."""
@@ -188,6 +226,7 @@ class Waiting:
             service=NAME,
             about={"requests": encoder(_ABOUT)([_about(future) for future in self._new], {})} if self._new else None,
             lasts=True,
+            begins=self._begin,
         )
 
     def exhaust(self) -> None:
@@ -195,9 +234,16 @@ class Waiting:
         for future in self.futures:
             future.resolve(self._ctx, ("err", EXHAUSTED))
 
+    def _begin(self) -> None:
+        for future in self._new:
+            future.is_ours = True
+
     def _perform(self, service: HttpService, interruption: Interruption) -> object:
         arrived = threading.Event()
-        under_way = [future.begin(service, is_new=future in self._new) for future in self.futures]
+        under_way = [
+            future.begin(service, is_new=future in self._new or future.is_unsent_by_others(self._ctx))
+            for future in self.futures
+        ]
         for each in under_way:
             if each is not None:
                 interruption.when_over(partial(_break_off, each))

@@ -63,6 +63,12 @@ class IncomingRequest:
         self.body: bytes | None = body
         self.held_bytes = len(body)
 
+    def let_go(self) -> None:
+        """Nobody reads it any more."""
+        self.fields = ()
+        self.body = None
+        self.held_bytes = 0
+
 
 def granted_by(grant: HttpClientGrant | WasiGrant) -> HttpClientGrant:
     """What the actor may ask of the web: nothing, where it has no grant for that."""

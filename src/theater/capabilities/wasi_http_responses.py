@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from theater.capabilities.wasi_http_bodies import IncomingBody, OutgoingBody, add_body
 from theater.capabilities.wasi_http_codes import ErrorCode
 from theater.capabilities.wasi_http_fields import Entry, Fields, add_fields, take_fields
+from theater.capabilities.wasi_http_requests import IncomingRequest
 from theater.model.capability import StepContext
 
 STATUS_MIN, STATUS_MAX = 100, 999
@@ -47,8 +48,9 @@ class OutgoingResponse:
 
 @dataclass(slots=True)
 class Given:
-    """What a service gives as its answer: a response, whose body may still grow, or an error."""
+    """What a service gives as its answer to a request: a response, whose body may still grow, or an error."""
 
+    request: IncomingRequest | None = None
     held_bytes: int = 0
     response: OutgoingResponse | None = None
     error: ErrorCode | None = None

@@ -60,7 +60,7 @@ def _wait(ctx: StepContext, pollables: Sequence[Pollable], *, is_list: bool) -> 
     waiting = Waiting(ctx, answers)
     if waiting.futures:
         return _wait_for_answers(ctx, pollables, waiting, times_us, is_list=is_list)
-    if not times_us:  # nobody can write their bodies while the guest waits
+    if not times_us:  # nobody can write their bodies, or make room, while the guest waits
         for answer in answers:
             answer.give_up()
         return _places(ctx, pollables)

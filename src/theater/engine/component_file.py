@@ -22,6 +22,8 @@ NESTING_MAX = 16
 """Components within components; composition tools make two or three."""
 GLOBALS_MAX = 100_000
 """Of one core module: they cost memory in every instance, outside the memory limit."""
+MEMORIES_MAX = 1
+"""That one core module defines: a pool has room for no more. What joins composed components only imports others'."""
 
 _MAGIC = b"\0asm"
 _COMPONENT = b"\x0d\0\x01\0"
@@ -50,7 +52,7 @@ class Stripped:
     binary: bytes
     modules: tuple[CoreModule, ...]
     memories: int
-    """How many core modules define a memory. A module that is instantiated twice counts once."""
+    """How many the core modules define together. A module that is instantiated twice counts once."""
 
 
 def read_component(path: PurePath) -> bytes:
@@ -165,7 +167,10 @@ class _Walker:
                     names = (at + size, section.end - at - size)
                 continue
             if section.id == _MEMORY:
-                self.memories += self._number(section.body, section.end)[0]
+                count = self._number(section.body, section.end)[0]
+                if count > MEMORIES_MAX:
+                    raise InvalidComponent(f"a core module defines {count} memories; it may define {MEMORIES_MAX}")
+                self.memories += count
             elif section.id == _GLOBAL and (count := self._number(section.body, section.end)[0]) > GLOBALS_MAX:
                 raise InvalidComponent(f"a core module has {count} globals; it may have {GLOBALS_MAX}")
             parts.append(self._data[section.start : section.end])

@@ -48,7 +48,7 @@ _OFF = (
     "wasm_stack_switching",
 )
 """Proposals that are off: nondeterministic (threads, relaxed SIMD), or more surface than any toolchain needs yet.
-Several memories in a module are on: what joins the parts of a composed component has one of each."""
+Several memories in a module are on: what joins the parts of a composed component imports one of each."""
 
 STRIPPING = 1
 """The version of what is taken out of a component before it is compiled."""

@@ -52,6 +52,9 @@ class Act:
 
     One that ``lasts`` may leave something going when it has returned or is interrupted, for another act of the step to
     wait for: it ends that when the step is over (``Interruption.when_over``).
+
+    ``begins`` is called live alone when this process is about to have it performed: before that, and also where its
+    time is over too soon for that.
     """
 
     perform: Callable[[Any, Interruption], object]  # each capability knows the type of its own service
@@ -62,6 +65,7 @@ class Act:
     service: str | None = None
     about: object = None
     lasts: bool = False
+    begins: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,6 +210,10 @@ class StepContext(Protocol):
     def resources(self) -> Resources:
         """The instance's resources."""
 
+    @property
+    def lasting(self) -> set[object]:
+        """What acts of the step have left going, for whoever has to bound it."""
+
     def random(self, stream: Stream, size_bytes: int) -> bytes:
         """The next bytes of one of the step's random streams."""
 

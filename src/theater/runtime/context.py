@@ -57,6 +57,7 @@ class Context:
         "_streams",
         "_system",
         "capability",
+        "lasting",
         "note",
         "now_us",
         "resources",
@@ -92,6 +93,7 @@ class Context:
         self.resources = resources
         self.stderr_tail = b""
         self.note: object = None
+        self.lasting: set[object] = set()
 
     @property
     def actor(self) -> ActorId:

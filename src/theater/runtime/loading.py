@@ -227,14 +227,14 @@ class Loader:
 def role_of(program: Program) -> Role:
     """Which part a program can play, by what it exports. Raises ``InvalidComponent`` where it is none we know."""
     exports = program.exports
-    if (SERVICE, "handle") in exports:  # whatever else: some toolchains make a command of every program
-        _check_service(program)
-        return "service"
     if (ACTOR, "handle") in exports:
         _check_version(program, ACTOR)
         for name, signature in ACTOR_EXPORTS.items():
             check_export(exports, name, signature, version=THEATER_VERSION)
         return "actor"
+    if (SERVICE, "handle") in exports:  # before a command: some toolchains make one of every program
+        _check_service(program)
+        return "service"
     if (COMMAND, "run") in exports:
         _check_command(program)
         return "command"

@@ -47,14 +47,18 @@ def take_in(resources: Resources, request: object) -> tuple[tuple[int, int], Giv
         body,
     )
     outparam = ResponseOutparam()
+    outparam.given.request = incoming
     return (resources.add(incoming), resources.add(outparam)), outparam.given
 
 
 def reply_of_service(resources: Resources, given: Given) -> tuple[str | None, str]:
     """The JSON text of the response that a service gave; or None, and why there is none.
 
-    The step is over: what the guest still has of the response is nobody's any more.
+    The step is over: what the guest still has of the request and the response is nobody's any more.
     """
+    if given.request is not None:
+        resources.held_bytes -= given.request.held_bytes
+        given.request.let_go()
     response, error = given.response, given.error
     if error is not None:
         return None, f"the service answered with an error: {msgspec.json.encode(code_json(error)).decode()}"

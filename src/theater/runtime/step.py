@@ -290,6 +290,8 @@ class Step:
         if pending.is_resumed:  # an earlier process was at it, or may have been, and nobody knows how far it came
             self._guarded(lambda: self._wake(pending, appender, 0, answer=act.unknown()))
             return
+        if act.begins is not None:
+            act.begins()
 
         def answered(answer: object) -> None:
             cancel()

@@ -65,6 +65,7 @@ class FakeStepContext:
     note: object = None
     ids: int = 0
     grants: dict[str, Grant] = field(default_factory=dict)
+    lasting: set[object] = field(default_factory=set)
     _streams: dict[Stream, RandomStream] = field(default_factory=dict)
 
     def random(self, stream: Stream, size_bytes: int) -> bytes:
