@@ -119,7 +119,7 @@ def observed(grant: Grant, function: HostFunction) -> object:
         try:
             answers.append(function.run(ctx, grant, *arguments, *more))
         except StepExit as exit_:
-            answers.append(("exit", exit_.ok))
+            answers.append(("exit", exit_.status))
     assert (ctx.written, ctx.flushed, ctx.effects) == ([], [], []), "a derived function touches nothing"
     return repr(answers), ctx.random("theater", 8), ctx.random("wasi", 8), ctx.random("wasi-insecure", 8)
 

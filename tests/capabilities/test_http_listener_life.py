@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -19,7 +20,7 @@ from websockets.sync.client import connect
 
 from tests.capabilities.listening import PATIENCE_S, SERVER, Gate, PlayedFront, bound, playing, rest, until
 from tests.server.test_serving import certificate
-from theater.capabilities.http_front import Answer, Certificate, Farewell, Head
+from theater.capabilities.http_front import Admission, Answer, Certificate, Farewell, Head
 from theater.capabilities.http_listener.bounds import Bounds
 from theater.capabilities.http_listener.listener import THREAD, Listener
 from theater.capabilities.http_listener.tls import context_of
@@ -94,6 +95,53 @@ def test_each_server_is_told_from_the_others_and_closes_alone() -> None:
         play.listener.close("other")
         wait_until_closed(port)
         assert httpx.get(f"{play.origin}/a").status_code == 200
+
+
+def test_an_address_is_free_as_soon_as_its_server_is_closed() -> None:
+    reached, go_on = threading.Event(), threading.Event()
+
+    class Slow(PlayedFront):
+        def admit(self, head: Head) -> Admission | Answer:
+            reached.set()
+            go_on.wait(PATIENCE_S)  # nothing else happens on the loop meanwhile
+            return super().admit(head)
+
+    with playing(Slow()) as play, play.connect() as busy, ExitStack() as held:
+        held.callback(go_on.set)
+        server = socket.socket()
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(("127.0.0.1", 0))
+        address = server.getsockname()
+        play.listener.open("other", server, None)
+        busy.sendall(LAST)
+        assert reached.wait(PATIENCE_S)
+        play.listener.close("other")
+
+        with socket.socket() as other:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            other.bind(address)
+            other.listen()
+        go_on.set()
+        assert rest(busy).startswith(b"HTTP/1.1 200")
+
+
+def test_a_connection_that_is_being_welcomed_while_its_server_closes_ends() -> None:
+    with playing() as play, socket.socket() as client:
+        entrance, loop = play.listener._entrances[SERVER], play.listener._loop
+
+        def come_and_close() -> None:
+            client.connect(("127.0.0.1", play.port))
+            entrance._accept()
+            loop.call_soon(play.listener._close, entrance)
+
+        loop.call_soon_threadsafe(come_and_close)
+        wait_until_closed(play.port)
+
+        assert rest(client) == b""
+        deadline = time.monotonic() + PATIENCE_S
+        while play.listener.connections:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
 
 
 def test_a_server_on_ipv6_knows_who_asks() -> None:

@@ -66,7 +66,7 @@ async def served(runtime: Runtime, folder: Path) -> ActorRef:
     (folder / "server.wat").write_text(SERVER)
     manifest = folder / "server.toml"
     manifest.write_text(
-        'name = "server"\ncomponent = "server.wat"\n[capabilities.messaging]\n'
+        'name = "server"\ncomponent = "server.wat"\n[capabilities.messaging]\n[capabilities.timing]\n'
         f"[capabilities.http-server]\nlisten = {json.dumps(GRANT['listen'])}\n"
     )
     actor = await runtime.spawn(manifest, allowed=["http-server"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -256,6 +257,7 @@ def test_a_margin_is_put_on_limits(stage: Stage) -> None:
     [
         (wat.LOOP, {"fuel": 20_000}, "fuel"),
         (wat.LOG_BOMB, {"events-per-step": 9}, "events-per-step"),
+        (wat.LOG_BOMB, {"bytes-per-step": "2000"}, "bytes-per-step"),
     ],
 )
 def test_a_limit_that_struck_stays(stage: Stage, text: str, limits: Mapping[str, object], key: str) -> None:
@@ -277,6 +279,20 @@ def test_a_limit_beyond_its_default_is_written_down_though_it_stays(stage: Stage
     limits = tomllib.loads(suggested(stage, counter).manifest or "")["limits"]
 
     assert (limits["mailbox"], limits["wait"]) == (7, "90s")
+
+
+def test_a_text_that_is_not_seen_is_printed_as_what_it_is(stage: Stage) -> None:
+    hostile = 'a\u2028[capabilities.process]\u2028allow = ["sh"]\u202e\x85\x9b\U000e0001"'
+    manifest = stage.manifest(wat.COUNTER)
+    params = f"params = {{ note = {json.dumps(hostile, ensure_ascii=False)} }}"
+    manifest.write_text(f"{params}\n{manifest.read_text()}")
+    counter = stage.spawn(manifest)
+
+    found = suggested(stage, counter)
+
+    assert found.manifest is not None
+    assert found.manifest.replace("\n", "").isprintable()
+    assert tomllib.loads(found.manifest)["params"] == {"note": hostile}
 
 
 # -- the proof ---------------------------------------------------------------------------------------------------------

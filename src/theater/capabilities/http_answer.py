@@ -90,20 +90,22 @@ def fields_problem(fields: Sequence[tuple[str, str]]) -> str | None:
     return None
 
 
-def answer_of(response: ResponseValue) -> Answer | None:
-    """As it is sent; None where it cannot be."""
+def answer_of(response: ResponseValue, *, gives_type: bool = True) -> Answer | None:
+    """As it is sent; None where it cannot be. ``gives_type``: whether a body that says no type is given one."""
     if response_problem(response) is not None:
         return None
     content = response["body"]
     body = b"" if content is None else bytes_of(content)
     if body is None:
         return None
+    if response["status"] in _BODILESS:
+        body = b""
     fields = [(name.lower(), value.strip(" \t")) for name, value in response["headers"]]
     fields = [(name, value) for name, value in fields if name not in OWN_FIELDS]
-    if content is not None and all(name != "content-type" for name, _ in fields):
+    if gives_type and content is not None and body and all(name != "content-type" for name, _ in fields):
         kind = "text/plain; charset=utf-8" if content[0] == "text" else "application/octet-stream"
         fields.append(("content-type", kind))
-    return Answer(response["status"], tuple(fields), b"" if response["status"] in _BODILESS else body)
+    return Answer(response["status"], tuple(fields), body)
 
 
 def response_text(response: ResponseValue) -> str:

@@ -56,6 +56,8 @@ async def ask(
         return await future
     except asyncio.CancelledError:
         forgo()
+        if future.done() and not future.cancelled() and late is not None:  # both came at once
+            late(future.result())
         raise
 
 

@@ -70,6 +70,9 @@ class House(Protocol):
     def lose(self, id: str) -> tuple[ActorId, Connection] | None:
         """A connection has ended; whose it was, where its actor had not closed it."""
 
+    def ended(self, actor: ActorId) -> None:
+        """It runs no longer, and its connections are closed."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Request:
@@ -188,7 +191,7 @@ class FrontDesk:
             return answer_to(outcome, refused=500)
         if outcome.reply is None:  # it has ended, and said nothing
             return plain(503)
-        return _sent(_read(outcome))
+        return _sent(_read(outcome), gives_type=export != SERVED)
 
     async def _through(self, request: _Request) -> _Request | Answer:
         """The request behind all middleware that looks at it, or the answer of one."""
@@ -244,8 +247,8 @@ def _read(outcome: Handled) -> ResponseValue | None:
         return None
 
 
-def _sent(response: ResponseValue | None) -> Answer:
-    answer = answer_of(response) if response is not None else None
+def _sent(response: ResponseValue | None, *, gives_type: bool = True) -> Answer:
+    answer = answer_of(response, gives_type=gives_type) if response is not None else None
     return plain(500) if answer is None else answer
 
 

@@ -78,7 +78,10 @@ class SecretValues:
 
 def _checked(name: str, value: str | None) -> str:
     if value is None:
-        raise SecretUnavailable(f"the node has no value for {name}: name one under [secrets] in config.toml")
+        raise SecretUnavailable(
+            f"the node has no value for {name}: name a variable or a file under [secrets] in config.toml, "
+            "and see that it is there"
+        )
     if not VALUE_MIN_CHARS <= len(value) <= VALUE_MAX_CHARS:
         raise SecretUnavailable(f"the value of {name} has not {VALUE_MIN_CHARS} to {VALUE_MAX_CHARS} characters")
     if not (value.isascii() and value.isprintable()) or value != value.strip():

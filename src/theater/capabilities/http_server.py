@@ -77,6 +77,7 @@ _NUMBER_MAX = 2**53
 _HTTP_HANDLERS = "theater:actor/http-handlers#request"
 _MIDDLEWARE_HANDLERS = "theater:actor/middleware-handlers#request"
 _OK = ("ok", None)
+_IN_USE = "it is in use; end what has it (theater list, theater inspect), or name another port"
 
 Answer = tuple[str, object]
 
@@ -304,7 +305,7 @@ def serve(service: Service, actor: ActorId, grant: HttpServerGrant, must: bool) 
         if not isinstance(bound, int) and not must:
             for server in servers:
                 http.release(server.id)
-            raise InvalidInput(f"this service cannot listen on {rule}: {bound[1] or 'it is in use'}")
+            raise InvalidInput(f"this service cannot listen on {rule}: {bound[1] or _IN_USE}")
         port = bound if isinstance(bound, int) else rule.first
         servers.append(Server(id, rule.address, port, None, limits_of(grant), is_service=True))
     if not servers:

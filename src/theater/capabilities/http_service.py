@@ -37,14 +37,12 @@ from theater.capabilities.http_server_orders import (
     Take,
 )
 from theater.capabilities.http_sockets import Reservations
+from theater.capabilities.http_websockets import ENDED
 from theater.errors import TheaterError
 from theater.model.actor_system import Problem
 from theater.model.ids import ActorId
 from theater.model.news import Post
 from theater.model.service import Place
-
-GOING_AWAY = 1001
-"""RFC 6455 section 7.4.1: the one behind the connection goes down."""
 
 Listen = Callable[[Front, Callable[[BaseException], None]], Listening]
 """Makes a listener for a front; the other is told of what nobody expected."""
@@ -129,8 +127,8 @@ class HttpService:
         """Its connections are closed, and its servers answer that it does not run."""
         book = self.book_of(actor)
         for connection in book.connections.values():
-            if connection.is_open and self._listening is not None and not self._desk.sockets.is_heard(connection.id):
-                self._listening.part(connection.id, Farewell(GOING_AWAY, "the actor has ended"))
+            if connection.is_open and self._listening is not None and not self._desk.sockets.left(connection.id):
+                self._listening.part(connection.id, ENDED)
 
     def removed(self, actor: ActorId) -> None:
         """Its servers are closed."""

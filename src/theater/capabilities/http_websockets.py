@@ -8,6 +8,7 @@ drops what was kept in the same transaction.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,8 @@ SOURCE = "http-server"
 GOING_AWAY, BROKEN, TOO_LARGE, FAILED, TRY_LATER = 1001, 1006, 1009, 1011, 1013
 """Codes of RFC 6455 section 7.4.1."""
 
+ENDED = Farewell(GOING_AWAY, "the actor has ended")
+"""To all connections of an actor that runs no longer."""
 _ID_BYTES = 16
 
 Pass = Callable[[Head], Awaitable[Head | Answer]]
@@ -49,16 +52,22 @@ Pass = Callable[[Head], Awaitable[Head | Answer]]
 
 
 class WebSockets:
-    """On the listener's loop, but for ``is_heard`` and ``broke``, which any thread may call."""
+    """On the listener's loop, but for ``left`` and ``broke``, which any thread may call."""
 
     def __init__(self, house: House, passing: Pass) -> None:
         self._house = house
         self._pass = passing
-        self._heard: set[str] = set()
+        self._lock = threading.Lock()
+        self._heard: dict[str, bool] = {}
+        """Those of which a message is handled, and whether the actor has ended meanwhile."""
 
-    def is_heard(self, connection: str) -> bool:
-        """Whether its actor handles a message of it: what comes of that says how it goes on."""
-        return connection in self._heard
+    def left(self, connection: str) -> bool:
+        """Its actor has ended: whether it ends with the message that is handled, since what comes of that says how."""
+        with self._lock:
+            if connection not in self._heard:
+                return False
+            self._heard[connection] = True
+            return True
 
     def seat(self, head: Head, path: tuple[str, ...], protocols: tuple[str, ...]) -> Seat | Answer:
         """Whether somebody takes WebSockets there."""
@@ -96,11 +105,14 @@ class WebSockets:
             return Farewell(TOO_LARGE)
         content = ("text", message) if isinstance(message, str) else handed_out(message, known.binary_form)
         news = News(self._new_id(), SOURCE, MESSAGE, (connection, content, isinstance(message, bytes)))
-        self._heard.add(connection)
+        with self._lock:
+            self._heard[connection] = False
         try:
-            return _farewell(await ask(self._house.post, actor, news))
+            farewell = _farewell(await ask(self._house.post, actor, news))
         finally:
-            self._heard.discard(connection)
+            with self._lock:
+                has_ended = self._heard.pop(connection)
+        return farewell or (ENDED if has_ended else None)
 
     def closed(self, connection: str, code: int, reason: str) -> None:
         """A connection has ended: its actor hears so, unless it closed it. Where the node closes, at its next start.
@@ -159,6 +171,8 @@ class WebSockets:
             return answer_to(outcome, refused=403)
         if self._house.connection(connection.id) is not None:  # unless it closed it in that very step
             self._house.take(actor, msgspec.structs.replace(connection, is_open=True))
+            if not self._house.post.is_living(actor):  # it ended before this was one of those that it takes along
+                self._house.ended(actor)
         return None
 
     def _end(self, connection: str, code: int, reason: str) -> None:
@@ -193,7 +207,7 @@ def _farewell(outcome: Outcome) -> Farewell | None:
         case MailboxFull() | Busy():
             return Farewell(TRY_LATER, "the actor has too much to do")
         case NotRunning() | NotFound():
-            return Farewell(GOING_AWAY, "the actor has ended")
+            return ENDED
         case _:
             return Farewell(FAILED, "the actor failed")
 

@@ -201,6 +201,7 @@ class Actor:
     def forgo(self) -> None:
         """Somebody outside waits no longer for an answer of it."""
         with self._being.lock:
+            self._mailbox.drop_forgone()
             if not self._is_gone and self._early is None:
                 self._performer.forget_expired()
 
@@ -388,9 +389,8 @@ class Actor:
         """Leave memory, if nothing is going on: what it is, is in the store. False where something is."""
         with self._being.lock:
             is_busy = self._early is not None or self._performer.step is not None or self._controls or self.is_stopping
-            if is_busy or len(self._mailbox) or not self.supervising.duties.is_idle:
-                return False
-            if not self._being.appender.is_settled:
+            is_idle = not len(self._mailbox) and self.supervising.duties.is_idle and self._being.appender.is_settled
+            if is_busy or not is_idle:
                 return False
             if any(request.sender is None and not request.key for request in self._being.holdings.all_deferred()):
                 return False  # whoever asked from outside waits for it in this process

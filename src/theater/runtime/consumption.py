@@ -121,7 +121,8 @@ class _Meter:
         self.found.steps += 1
         self.found.is_open = False
         self._take("fuel", result.fuel)
-        self._take("events-per-step", self._recorded)
+        is_too_large = isinstance(result, CrashedPayload) and result.reason == "bytes"
+        self._take("events-per-step", self._recorded + is_too_large)  # the one that was too large was counted
         self._take("bytes-per-step", max(self._recorded_bytes, PAGE_SHARE * self._page_bytes))
         if isinstance(result, State):
             self._take("state", _size(result.state))

@@ -175,4 +175,10 @@ def _key(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return manifest_line("", text).removeprefix(" = ")
+    quoted = manifest_line("", text).removeprefix(" = ")
+    return "".join(map(_shown, quoted))
+
+
+def _shown(char: str) -> str:
+    """A character that is not seen, or ends a line for some, as TOML's escape: what is printed is what was proven."""
+    return char if char.isprintable() else f"\\U{ord(char):08x}"

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from theater.runtime.directory import Card, Directory
-from theater.runtime.letter import Letter
+from theater.runtime.exports import HANDLE
+from theater.runtime.letter import Asker, Letter
 
 
 class Mailbox:
@@ -76,6 +77,10 @@ class Mailbox:
         """Those that are not in the store; the others stay."""
         return self.take_if(lambda letter: not letter.is_durable)
 
+    def drop_forgone(self) -> None:
+        """Those of clients that wait no longer. A message is handled all the same, as its sender was told."""
+        self.take_if(_is_forgone)
+
     def take_durable(self) -> list[Letter]:
         """Those that are in the store; their places stay taken, since they go on waiting there."""
         taken = [letter for letter in self._letters or () if letter.is_durable]
@@ -92,3 +97,8 @@ class Mailbox:
     def _free(self, letter: Letter) -> None:
         if letter.has_place:
             self._directory.free_place(self._card)
+
+
+def _is_forgone(letter: Letter) -> bool:
+    is_client = letter.export != HANDLE and not letter.is_durable
+    return is_client and isinstance(letter.done, Asker) and letter.done.is_gone

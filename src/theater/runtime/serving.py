@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from theater.capabilities.registry import Registry
 from theater.errors import InvalidInput, StoreError
 from theater.model.effects import Tell
 from theater.model.ids import ActorId
 from theater.model.ports import Append, Appended, Entry
-from theater.runtime.loading import Loaded
+from theater.runtime.loading import Loaded, Role
 from theater.runtime.node import Node
 from theater.runtime.permissions import Permissions
 from theater.runtime.services import kept_key
+
+_NOWHERE = (
+    "this component answers HTTP requests, and nothing says where: put "
+    '[capabilities.http-server] listen = ["127.0.0.1:8080"] into the manifest'
+)
 
 
 def prepare(node: Node, loaded: Loaded, actor: ActorId, permissions: Permissions, *, must: bool) -> Tell | None:
@@ -29,10 +37,13 @@ def prepare(node: Node, loaded: Loaded, actor: ActorId, permissions: Permissions
             return told
     if must:
         return None
-    raise InvalidInput(
-        "this component answers HTTP requests, and nothing says where: put "
-        '[capabilities.http-server] listen = ["127.0.0.1:8080"] into the manifest'
-    )
+    raise InvalidInput(_NOWHERE)
+
+
+def check_place(registry: Registry, role: Role, granted: Collection[str]) -> None:
+    """Raise ``InvalidInput`` where an actor is a service, and none of its capabilities says where it is asked."""
+    if role == "service" and not any(registry.capabilities[name].serves is not None for name in granted):
+        raise InvalidInput(_NOWHERE)
 
 
 def rows_of(actor: ActorId, told: Tell | None) -> tuple[Entry, ...]:

@@ -117,11 +117,11 @@ def pass_over(being: Being, letter: Letter) -> None:
 
     def bring(made: list[Event], brought: Consequences) -> None:
         del made
-        if letter.expects_reply:
+        if letter.expects_reply or letter.sender is None:  # whoever is outside may wait until it is handled
             refuse(being.surroundings, brought, told, by=being.id, waiting=[letter], error=problem)
         elif letter.is_durable:
             brought.drop(being.id, "mailbox", letter.id)
-            unsubscribe_from(being.surroundings.subscriptions, brought, being.id, letter)
+        unsubscribe_from(being.surroundings.subscriptions, brought, being.id, letter)
 
     being.appender.commit(lambda failure, _: tell(told, failure, None), bring=bring)
 

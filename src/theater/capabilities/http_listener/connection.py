@@ -54,6 +54,8 @@ class Connection(BoundedProtocol):
         self._entrance.connections.add(self)
         self._peer = peer_of(transport.get_extra_info("peername"))
         super().connection_made(transport)
+        if self._entrance.is_closed:
+            self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._entrance.connections.discard(self)

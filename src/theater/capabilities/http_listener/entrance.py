@@ -10,6 +10,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Final, Protocol
 
@@ -35,7 +36,7 @@ class Guest(Protocol):
 
 
 class Entrance:
-    """See above. Belongs to the loop."""
+    """See above. Belongs to the loop, but for ``leave``."""
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class Entrance:
     ) -> None:
         self.server = server
         self.connections: set[Guest] = set()
+        self._is_left = False
         self._is_closed = False
         self._reception = reception
         self._socket = listening
@@ -57,11 +59,28 @@ class Entrance:
 
     def open(self) -> None:
         """Take connections from now on."""
+        if self._is_closed:
+            return
         self._socket.setblocking(False)
         self._reception.loop.add_reader(self._socket, self._accept)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody is to come in any more."""
+        return self._is_closed
+
+    def leave(self) -> None:
+        """Have the address be free at once, for another server. Any thread; to be closed then on the loop."""
+        self._is_left = True
+        with suppress(OSError):  # where a system does not have that, it is free when it is closed
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
-        """Take no more. Those that are there end when what they asked is answered."""
+        """Take no more. Those that are there end when what they asked is answered.
+
+        Who is just being welcomed ends as soon as that is done: a transport that is given up before it is handed over
+        would never tell its protocol that the connection is lost.
+        """
         if self._is_closed:
             return
         self._is_closed = True
@@ -69,8 +88,6 @@ class Entrance:
             self._resting.cancel()
         self._reception.loop.remove_reader(self._socket)
         self._socket.close()
-        for task in self._welcoming:
-            task.cancel()
         for connection in list(self.connections):
             connection.shutdown()
 
@@ -86,7 +103,8 @@ class Entrance:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                self._rest(error)
+                if not self._is_left:
+                    self._rest(error)
                 return
             self._take(made)
 

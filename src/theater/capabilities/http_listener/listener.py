@@ -62,13 +62,19 @@ class Listener:
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
                     self._thread.start()
-                self._do(partial(self._open, Entrance(self._reception, server, bound, context, self._connection)))
+                entrance = Entrance(self._reception, server, bound, context, self._connection)
+                self._entrances[server] = entrance
+                self._do(entrance.open)
         except BaseException:
             bound.close()
             raise
 
     def close(self, server: str) -> None:
-        self._do(partial(self._close, server))
+        with self._lock:
+            if self._is_over or (entrance := self._entrances.get(server)) is None:
+                return
+            entrance.leave()
+        self._do(partial(self._close, entrance))
 
     def waiting_bytes(self, connection: str) -> int:
         websocket = self._reception.websockets.get(connection)
@@ -163,15 +169,11 @@ class Listener:
         except TimeoutError:
             return
 
-    def _open(self, entrance: Entrance) -> None:
-        self._entrances[entrance.server] = entrance
-        entrance.open()
-
-    def _close(self, server: str) -> None:
-        entrance = self._entrances.pop(server, None)
-        if entrance is not None:
-            entrance.close()
-            self._loop.call_later(self._bounds.grace_s, entrance.abort)
+    def _close(self, entrance: Entrance) -> None:
+        if self._entrances.get(entrance.server) is entrance:
+            del self._entrances[entrance.server]
+        entrance.close()
+        self._loop.call_later(self._bounds.grace_s, entrance.abort)
 
     def _connection(self, entrance: Entrance) -> Connection:
         return Connection(self._reception, entrance)
