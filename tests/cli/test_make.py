@@ -8,6 +8,8 @@ import pytest
 from tests.cli.conftest import Theater
 from tests.guests import wat
 from tests.guests.component import Import, actor
+from tests.guests.web import SERVICE
+from theater.build.create import TEMPLATES
 
 GET_DIRECTORIES = Import(
     "wasi:filesystem/preopens@0.2.0",
@@ -32,6 +34,15 @@ def test_create_makes_a_project(theater: Theater, place: Path) -> None:
     assert "mine/actor.py" in files
     assert all((place / file).is_file() for file in files)
     assert theater("create", "other", "--template", "command").out.splitlines()[0] == "other/main.py"
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_create_knows_every_template(theater: Theater, place: Path, template: str) -> None:
+    done = theater("create", "mine", "--template", template)
+
+    assert done.code == 0
+    assert (place / "mine/theater.toml").is_file()
+    assert done.err.endswith("theater.toml --allow http-server\n" if template == "http" else "theater.toml\n")
 
 
 @pytest.mark.parametrize(
@@ -147,6 +158,27 @@ def test_validate_knows_the_ways_of_wasi_to_a_capability(theater: Theater, place
     warnings = theater("validate", ".", "--allow", "environment", "--allow", "filesystem", "--json").table["warnings"]
 
     assert warnings == ["it asks for [capabilities.environment], and its component imports nothing of that"]
+
+
+def test_a_service_has_a_use_for_the_grant_that_says_where_it_is_asked(theater: Theater, place: Path) -> None:
+    (place / "s.wat").write_text(SERVICE)
+    (place / "s.toml").write_text(
+        'name = "s"\ncomponent = "s.wat"\n[capabilities.http-server]\nlisten = ["127.0.0.1:*"]\n'
+    )
+
+    done = theater("validate", "s.toml", "--allow", "http-server", "--json")
+
+    assert (done.code, done.table["role"], done.table["warnings"]) == (0, "service", [])
+
+
+def test_validate_says_that_nothing_says_where_a_service_is_asked(theater: Theater, place: Path) -> None:
+    (place / "s.wat").write_text(SERVICE)
+    (place / "s.toml").write_text('name = "s"\ncomponent = "s.wat"\n')
+
+    done = theater("validate", "s.toml")
+
+    assert done.code == 1
+    assert "put [capabilities.http-server] listen = " in done.err
 
 
 def test_validate_does_not_warn_of_what_an_empty_table_means(theater: Theater, place: Path) -> None:

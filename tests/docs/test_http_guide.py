@@ -21,7 +21,7 @@ PATIENCE_S = 180.0
 
 def test_the_example_is_that_of_the_template(tmp_path: Path) -> None:
     create_project(tmp_path, "notes", template="http")
-    source, _, tests = BLOCKS
+    source, _, tests, _ = BLOCKS
 
     assert source == (tmp_path / "notes" / "actor.py").read_text()
     assert tests == (tmp_path / "notes" / "tests" / "test_actor.py").read_text()
@@ -29,7 +29,7 @@ def test_the_example_is_that_of_the_template(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_example_serves(tmp_path: Path) -> None:
-    source, manifest, _ = BLOCKS
+    source, manifest, _, _ = BLOCKS
     component = python_actor(source, capabilities=("http-server",))
     path = tmp_path / "theater.toml"
     path.write_text(manifest.replace('"build/notes.wasm"', json.dumps(str(component))))

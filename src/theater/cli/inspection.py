@@ -23,6 +23,7 @@ from theater.model.wit import strip_version
 from theater.runtime.loading import role_of
 from theater.runtime.node import Node
 from theater.runtime.permissions import Grants, decide, parse_grants
+from theater.runtime.serving import check_place
 from theater.runtime.sources import COMPONENT_MAX_BYTES, Source, component_of, read_source
 from theater.store import FileBlobStore
 
@@ -106,6 +107,7 @@ def _check_component(findings: _Findings, node: Node, session: Session) -> None:
         # where the grants were refused, that has been said: the component is checked against what it asks for
         granted = findings.grants or parse_grants(node.registry, source.manifest.capabilities, where="capabilities")
         node.loader.bind(loaded.program, granted)
+        check_place(node.registry, loaded.role, granted)
     except TheaterError as error:
         if error.message not in findings.problems:
             findings.problems.append(error.message)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from theater.build.builder import build_project
-from theater.build.create import create_project
+from theater.build.create import Template, create_project
 from theater.build.project import find_project
 from theater.cli.nodes import assembler
 from theater.cli.session import session_of
@@ -20,8 +20,10 @@ def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The actor's name, and that of its new folder.")],
     lang: Annotated[Literal["python"], typer.Option("--lang", help="The language to write it in.")] = "python",
     template: Annotated[
-        Literal["counter", "command", "supervisor"],
-        typer.Option("--template", help="An actor that counts, a supervisor, or a command that runs once."),
+        Template,
+        typer.Option(
+            "--template", help="An actor that counts, a supervisor, an HTTP server, or a command that runs once."
+        ),
     ] = "counter",
 ) -> None:
     """Make a small project: a manifest, a source, a README and a test."""
@@ -38,7 +40,8 @@ def create(
         return
     for file in files:
         output.line(str(file))
-    output.note(f"next: cd {name} && theater build && theater run theater.toml")
+    allow = " --allow http-server" if template == "http" else ""  # no node allows that by itself
+    output.note(f"next: cd {name} && theater build && theater run theater.toml{allow}")
 
 
 def build(

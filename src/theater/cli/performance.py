@@ -86,8 +86,6 @@ class _Performance:
             raise typer.BadParameter(f"a {role} takes no messages: leave out --request and --send")
         self._actor = self._stage.start(what)
         self._show_output()
-        if self._actor.role == "service":
-            self._output.note("a service answers requests as long as a node runs it: theater server, theater start")
         if self._actor.failure is not None:
             self._note(self._actor.failure, None)
             self._is_over = True

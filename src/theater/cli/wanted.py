@@ -9,6 +9,7 @@ from theater.capabilities import environment
 from theater.capabilities.registry import Registry
 from theater.model.execution import Program
 from theater.model.wit import strip_version
+from theater.runtime.exports import SERVICE
 from theater.runtime.permissions import ALWAYS
 
 # What WASI shows a guest comes from these grants, too: they are of use without an import of their own.
@@ -28,8 +29,13 @@ class Difference:
 
 
 def unused(registry: Registry, program: Program, names: Collection[str]) -> list[str]:
-    """Those capabilities of which the component imports nothing, neither their own nor WASI's way to the same."""
+    """Those capabilities of which the component imports nothing, neither their own nor WASI's way to the same.
+
+    One that says where a service is asked is of use to a service without an import.
+    """
     used: set[str] = set()
+    if (SERVICE, "handle") in program.exports:
+        used |= {name for name, capability in registry.capabilities.items() if capability.serves is not None}
     for wanted in program.imports:
         found = registry.table.get((strip_version(wanted.interface), wanted.name))
         if found is not None:
