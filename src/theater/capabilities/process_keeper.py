@@ -49,6 +49,7 @@ _ENDED_BADLY = 127
 _OUT_OF_MEMORY_SCORE = b"500"
 """Where the machine has no memory left, a program goes before the node does."""
 
+_UNCHANGEABLE = {signal.SIGKILL, signal.SIGSTOP}
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Who ends the processes of a service one and all has to leave it to the node."""
 
@@ -261,7 +262,7 @@ def _become(order: Order, handed: list[int], telling: int, keeper: int) -> NoRet
             os.dup2(descriptor, number)
         os.fchdir(directory)
         os.umask(0o077)
-        for ignored in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, *_IGNORED):  # by Python, or by us
+        for ignored in signal.valid_signals() - _UNCHANGEABLE:  # by us, by Python, or by whoever started the node
             signal.signal(ignored, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         with suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as file:  # noqa: PTH123 - no imports for that
