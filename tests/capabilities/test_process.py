@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -105,7 +106,9 @@ def test_nothing_is_inherited(town: Town) -> None:
     assert text.startswith("0\n1\n2\n3\n0077\n0\n"), text  # 3 is what ls looks with
     assert "\nNoNewPrivs:\t1\n" in text
     for line in ("SigBlk", "SigIgn", "SigCgt"):
-        assert f"\n{line}:\t{0:016x}\n" in text
+        [signals] = re.findall(rf"^{line}:\t([0-9a-f]{{16}})$", text, re.MULTILINE)
+        # 32 and 33 are the C library's own: whatever posix_spawn starts, as make does, has them ignored for good
+        assert int(signals, 16) & ~(0b11 << 31) == 0, line
 
 
 def test_it_has_a_session_of_its_own_and_no_terminal(town: Town) -> None:
