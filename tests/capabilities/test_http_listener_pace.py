@@ -85,12 +85,12 @@ def test_a_client_that_does_not_read_at_all_is_cut_off() -> None:
 @pytest.mark.slow
 def test_a_client_that_reads_slowly_has_its_time() -> None:
     piece = 500_000
-    with playing(bounds=Bounds(ping_every_s=LATE_S, pong_s=0.4)) as play, opened(play) as connection:
+    with playing(bounds=Bounds(ping_every_s=LATE_S, pong_s=2.0)) as play, opened(play) as connection:
         play.listener.say(play.front.opened_ids.get(timeout=PATIENCE_S), b"m" * piece * 60)
         begun = time.monotonic()
         for number in range(60):
             take(connection, piece)
-            while time.monotonic() < begun + 0.015 * number:  # all of it takes longer than a pong may
+            while time.monotonic() < begun + 0.05 * number:  # all of it takes longer than a pong may
                 play.say(LAST)
 
 
