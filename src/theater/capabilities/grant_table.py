@@ -45,6 +45,18 @@ def manifest_line(key: str, value: object) -> str:
     return f"{key} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
 
 
+def number_lines(
+    own: Mapping[str, int], most: Mapping[str, int], shown: Mapping[str, object], *, is_named: bool
+) -> list[str]:
+    """A line for each number in ``own`` that is beyond ``most``, as it is ``shown``.
+
+    With ``is_named``, for each that differs: ``most`` are the defaults of a capability that is not granted.
+    """
+    return [
+        manifest_line(key, shown[key]) for key in own if own[key] > most[key] or (is_named and own[key] != most[key])
+    ]
+
+
 def manifest_lines(table: Mapping[str, object]) -> list[str]:
     """A line for each key."""
     return [manifest_line(key, value) for key, value in table.items()]

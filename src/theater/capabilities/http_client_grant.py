@@ -10,6 +10,7 @@ from theater.capabilities.grant_table import (
     check_keys,
     few_texts_of,
     manifest_line,
+    number_lines,
     number_of,
 )
 from theater.capabilities.http_addresses import IpAddress, is_public
@@ -26,7 +27,7 @@ from theater.capabilities.http_rules import (
 )
 from theater.capabilities.http_url import HttpUrl
 from theater.errors import InvalidManifest
-from theater.model.quantity import parse_count, parse_duration, parse_size, show_size
+from theater.model.quantity import parse_count, parse_milliseconds, parse_size, show_milliseconds, show_size
 
 NAME = "http-client"
 
@@ -44,7 +45,6 @@ REDIRECTS_DEFAULT = 10
 """What the interface promises; an honest server needs one or two."""
 REDIRECTS_MAX = 20
 
-_MS_PER_S = 1000
 T = TypeVar("T", AllowRule, PrivateRule, SecretRule)
 
 
@@ -64,7 +64,7 @@ class HttpClientGrant:
         for key, value, most, shown in (
             ("request-size", self.request_bytes, BODY_MAX_BYTES, show_size(BODY_MAX_BYTES)),
             ("response-size", self.response_bytes, BODY_MAX_BYTES, show_size(BODY_MAX_BYTES)),
-            ("timeout", self.timeout_ms, TIMEOUT_MAX_MS, _show(TIMEOUT_MAX_MS)),
+            ("timeout", self.timeout_ms, TIMEOUT_MAX_MS, show_milliseconds(TIMEOUT_MAX_MS)),
             ("redirects", self.redirects, REDIRECTS_MAX, str(REDIRECTS_MAX)),
         ):
             if not 0 <= value <= most:
@@ -113,11 +113,7 @@ class HttpClientGrant:
         found = [manifest_line(key, [item]) for key, items in lists.items() for item in items]
         own, most = self.sizes(), wide.sizes()
         numbers = self._numbers()
-        found += [
-            manifest_line(key, numbers[key])
-            for key in own
-            if own[key] > most[key] or (beyond is None and own[key] != most[key])
-        ]
+        found += number_lines(own, most, numbers, is_named=beyond is None)
         return found or ([f"[capabilities.{NAME}]"] if beyond is None else [])
 
     def narrowed(self, ceiling: HttpClientGrant) -> HttpClientGrant:
@@ -144,7 +140,7 @@ class HttpClientGrant:
         return {
             "request-size": show_size(self.request_bytes),
             "response-size": show_size(self.response_bytes),
-            "timeout": _show(self.timeout_ms),
+            "timeout": show_milliseconds(self.timeout_ms),
             "redirects": self.redirects,
         }
 
@@ -160,14 +156,14 @@ def parse(table: Mapping[str, object]) -> HttpClientGrant:
         secrets=_rules(table, "secrets", parse_secret),
         request_bytes=number_of(NAME, table, "request-size", parse=parse_size, default=REQUEST_DEFAULT_BYTES),
         response_bytes=number_of(NAME, table, "response-size", parse=parse_size, default=RESPONSE_DEFAULT_BYTES),
-        timeout_ms=number_of(NAME, table, "timeout", parse=_milliseconds, default=TIMEOUT_DEFAULT_MS),
+        timeout_ms=number_of(NAME, table, "timeout", parse=parse_milliseconds, default=TIMEOUT_DEFAULT_MS),
         redirects=number_of(NAME, table, "redirects", parse=parse_count, default=REDIRECTS_DEFAULT),
     )
 
 
 def timeout_line(timeout_ms: int) -> str:
     """The line that allows a request to take that long."""
-    return manifest_line("timeout", _show(timeout_ms))
+    return manifest_line("timeout", show_milliseconds(timeout_ms))
 
 
 def response_line(size_bytes: int) -> str:
@@ -188,12 +184,3 @@ def _rules(table: Mapping[str, object], key: str, parse_rule: Callable[[str], T]
         except ValueError as error:
             raise InvalidManifest(f"[capabilities.{NAME}] {key}: {text!r}: {error}") from error
     return tuple(found)
-
-
-def _milliseconds(value: object) -> int:
-    return round(parse_duration(value) * _MS_PER_S)
-
-
-def _show(value_ms: int) -> str:
-    seconds, rest_ms = divmod(value_ms, _MS_PER_S)
-    return f"{value_ms}ms" if rest_ms else f"{seconds}s"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from theater.capabilities.grant_table import check_keys, few_texts_of, items_of, manifest_line, number_of
+from theater.capabilities.grant_table import check_keys, few_texts_of, items_of, manifest_line, number_lines, number_of
 from theater.capabilities.http_server_listen import ListenRule, beyond_all, bracketed, fewest, parse_listen, within_both
 from theater.errors import InvalidManifest
-from theater.model.quantity import parse_count, parse_duration, parse_size, show_size
+from theater.model.quantity import parse_count, parse_milliseconds, parse_size, show_milliseconds, show_size
 
 NAME = "http-server"
 
@@ -47,7 +47,6 @@ _KEYS = (
     "response-timeout",
 )
 _TLS_NAME_MAX = 64
-_MS_PER_S = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ class HttpServerGrant:
             ("connections", self.connections, CONNECTIONS_MAX, str(CONNECTIONS_MAX)),
             ("request", self.request_bytes, BODY_MAX_BYTES, show_size(BODY_MAX_BYTES)),
             ("message", self.message_bytes, BODY_MAX_BYTES, show_size(BODY_MAX_BYTES)),
-            ("response-timeout", self.timeout_ms, TIMEOUT_MAX_MS, _show(TIMEOUT_MAX_MS)),
+            ("response-timeout", self.timeout_ms, TIMEOUT_MAX_MS, show_milliseconds(TIMEOUT_MAX_MS)),
         ):
             if not 0 <= value <= most:
                 raise InvalidManifest(f"[capabilities.{NAME}] {key}: {shown} is the most")
@@ -100,11 +99,7 @@ class HttpServerGrant:
         found = [manifest_line("listen", [str(rule)]) for rule in beyond_all(self.listen, wide.listen)]
         found += [manifest_line("tls", [name]) for name in self.tls if name not in wide.tls]
         own, most, shown = self._sizes(), wide._sizes(), self._numbers()  # noqa: SLF001 - another one of its own kind
-        found += [
-            manifest_line(key, shown[key])
-            for key in own
-            if own[key] > most[key] or (beyond is None and own[key] != most[key])
-        ]
+        found += number_lines(own, most, shown, is_named=beyond is None)
         return found or ([f"[capabilities.{NAME}]"] if beyond is None else [])
 
     def narrowed(self, ceiling: HttpServerGrant) -> HttpServerGrant:
@@ -136,7 +131,7 @@ class HttpServerGrant:
             "connections": self.connections,
             "request": show_size(self.request_bytes),
             "message": show_size(self.message_bytes),
-            "response-timeout": _show(self.timeout_ms),
+            "response-timeout": show_milliseconds(self.timeout_ms),
         }
 
 
@@ -153,7 +148,7 @@ def parse(table: Mapping[str, object]) -> HttpServerGrant:
         connections=number_of(NAME, table, "connections", parse=parse_count, default=CONNECTIONS_DEFAULT),
         request_bytes=number_of(NAME, table, "request", parse=parse_size, default=REQUEST_DEFAULT_BYTES),
         message_bytes=number_of(NAME, table, "message", parse=parse_size, default=MESSAGE_DEFAULT_BYTES),
-        timeout_ms=number_of(NAME, table, "response-timeout", parse=_milliseconds, default=TIMEOUT_DEFAULT_MS),
+        timeout_ms=number_of(NAME, table, "response-timeout", parse=parse_milliseconds, default=TIMEOUT_DEFAULT_MS),
     )
 
 
@@ -170,12 +165,3 @@ def _rules(table: Mapping[str, object]) -> tuple[ListenRule, ...]:
         except ValueError as error:
             raise InvalidManifest(f"[capabilities.{NAME}] listen: {text!r}: {error}") from error
     return tuple(found)
-
-
-def _milliseconds(value: object) -> int:
-    return round(parse_duration(value) * _MS_PER_S)
-
-
-def _show(value_ms: int) -> str:
-    seconds, rest_ms = divmod(value_ms, _MS_PER_S)
-    return f"{value_ms}ms" if rest_ms else f"{seconds}s"

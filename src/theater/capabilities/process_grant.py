@@ -13,11 +13,19 @@ from theater.capabilities.grant_table import (
     few_texts_of,
     least,
     manifest_line,
+    number_lines,
     number_of,
     outside,
 )
 from theater.errors import InvalidManifest
-from theater.model.quantity import parse_count, parse_duration, parse_size, show_size
+from theater.model.quantity import (
+    parse_count,
+    parse_duration,
+    parse_milliseconds,
+    parse_size,
+    show_milliseconds,
+    show_size,
+)
 
 NAME = "process"
 PATH_MAX_BYTES = 4096
@@ -54,7 +62,6 @@ FILE_DEFAULT_BYTES = 2**30
 FILE_MAX_BYTES = 2**50
 """A PiB, beyond the disks that we run on."""
 
-_MS_PER_S = 1000
 _PROGRAM_NAME = re.compile(r"[A-Za-z0-9._+-]{1,64}\Z")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}\Z")
 _LOADER = ("LD_", "DYLD_")
@@ -119,11 +126,8 @@ class ProcessGrant:
         found = [manifest_line("allow", [item]) for item in outside(self.allow, wide.allow, _covers)]
         found += [manifest_line("environment", [name]) for name in outside(self.environment, wide.environment, _equals)]
         own, most = self.numbers(), wide.numbers()
-        found += [
-            manifest_line(key, self._shown(key, own[key]))
-            for key in own
-            if own[key] > most[key] or (beyond is None and own[key] != most[key])
-        ]
+        shown = {key: self._shown(key, value) for key, value in own.items()}
+        found += number_lines(own, most, shown, is_named=beyond is None)
         return found or ([f"[capabilities.{NAME}]"] if beyond is None else [])
 
     def narrowed(self, ceiling: ProcessGrant) -> ProcessGrant:
@@ -151,7 +155,7 @@ class ProcessGrant:
         if key in ("processes", "files"):
             return value
         if key == "timeout":
-            return show_timeout(value)
+            return show_milliseconds(value)
         return f"{value}s" if key == "cpu-time" else show_size(value)
 
 
@@ -165,7 +169,7 @@ def parse(table: Mapping[str, object]) -> ProcessGrant:
         allow=few_texts_of(NAME, table, "allow"),
         environment=few_texts_of(NAME, table, "environment"),
         processes=number_of(NAME, table, "processes", parse=parse_count, default=PROCESSES_DEFAULT),
-        timeout_ms=number_of(NAME, table, "timeout", parse=_milliseconds, default=TIMEOUT_DEFAULT_MS),
+        timeout_ms=number_of(NAME, table, "timeout", parse=parse_milliseconds, default=TIMEOUT_DEFAULT_MS),
         input_bytes=number_of(NAME, table, "input", parse=parse_size, default=IO_DEFAULT_BYTES),
         output_bytes=number_of(NAME, table, "output", parse=parse_size, default=IO_DEFAULT_BYTES),
         memory_bytes=number_of(NAME, table, "memory", parse=parse_size, default=MEMORY_DEFAULT_BYTES),
@@ -178,12 +182,6 @@ def parse(table: Mapping[str, object]) -> ProcessGrant:
 def path_in(item: str) -> str:
     """The path of an item of ``allow``."""
     return item if item.startswith("/") else item.partition("=")[2]
-
-
-def show_timeout(value_ms: int) -> str:
-    """As it stands in a manifest."""
-    seconds, rest_ms = divmod(value_ms, _MS_PER_S)
-    return f"{value_ms}ms" if rest_ms else f"{seconds}s"
 
 
 def _plain_program(item: str) -> str:
@@ -222,10 +220,6 @@ def _covers(wide: str, narrow: str) -> bool:
 
 def _equals(wide: str, narrow: str) -> bool:
     return wide == narrow
-
-
-def _milliseconds(value: object) -> int:
-    return round(parse_duration(value) * _MS_PER_S)
 
 
 def _seconds(value: object) -> int:

@@ -9,8 +9,9 @@ from typing import TypedDict
 from theater.capabilities.filesystem_grant import FilesystemGrant
 from theater.capabilities.filesystem_place import Place, place_of
 from theater.capabilities.grant_table import manifest_line
-from theater.capabilities.process_grant import ProcessGrant, show_timeout
+from theater.capabilities.process_grant import ProcessGrant
 from theater.model.actor_system import Problem
+from theater.model.quantity import show_milliseconds
 
 WORDS_MAX_BYTES = 128 * 1024
 """Arguments and environment together, each with a zero behind it: what every Linux takes, and fits into a record."""
@@ -66,7 +67,7 @@ def read_order(grant: ProcessGrant, files: FilesystemGrant | None, spec: Process
             return ("denied", manifest_line("environment", [name[:255]]))
     timeout_ms = grant.timeout_ms if spec["timeout-ms"] is None else spec["timeout-ms"]
     if timeout_ms > grant.timeout_ms:
-        return ("denied", manifest_line("timeout", show_timeout(timeout_ms)))
+        return ("denied", manifest_line("timeout", show_milliseconds(timeout_ms)))
     directory = None if spec["directory"] is None else _directory(files, spec["directory"])
     if isinstance(directory, tuple):
         return directory

@@ -26,7 +26,7 @@ from theater.model.capability import Capability, Denied, HostClass, StepContext,
 from theater.model.crash import StepCrash
 from theater.model.effects import CancelTimer, Schedule
 from theater.model.narrowing import AS_GRANTED, Least, Need, SeenCall, number_within
-from theater.model.quantity import parse_duration
+from theater.model.quantity import parse_milliseconds, show_milliseconds
 
 NAME = "timing"
 SLEEP_DEFAULT_MS = 60_000
@@ -93,14 +93,10 @@ def parse(table: Mapping[str, object]) -> TimingGrant:
     """Keys: ``sleep``, ``schedule`` and ``repeat``, durations."""
     check_keys(NAME, table, ("sleep", "schedule", "repeat"))
     return TimingGrant(
-        sleep_ms=number_of(NAME, table, "sleep", parse=_milliseconds, default=SLEEP_DEFAULT_MS),
-        schedule_ms=number_of(NAME, table, "schedule", parse=_milliseconds, default=SCHEDULE_MAX_MS),
-        repeat_ms=number_of(NAME, table, "repeat", parse=_milliseconds, default=REPEAT_DEFAULT_MS),
+        sleep_ms=number_of(NAME, table, "sleep", parse=parse_milliseconds, default=SLEEP_DEFAULT_MS),
+        schedule_ms=number_of(NAME, table, "schedule", parse=parse_milliseconds, default=SCHEDULE_MAX_MS),
+        repeat_ms=number_of(NAME, table, "repeat", parse=parse_milliseconds, default=REPEAT_DEFAULT_MS),
     )
-
-
-def _milliseconds(value: object) -> int:
-    return round(parse_duration(value) * _MS_PER_S)
 
 
 def _show(value_ms: int) -> str:
@@ -108,8 +104,7 @@ def _show(value_ms: int) -> str:
     days, rest_ms = divmod(value_ms, _MS_PER_DAY)
     if days and not rest_ms:
         return f"{days}d"
-    seconds, rest_ms = divmod(value_ms, _MS_PER_S)
-    return f"{value_ms}ms" if rest_ms else f"{seconds}s"
+    return show_milliseconds(value_ms)
 
 
 def now(ctx: StepContext, _grant: TimingGrant) -> dict[str, int]:

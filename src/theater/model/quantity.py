@@ -12,6 +12,8 @@ _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)\s*(us|ms|s|m|h|d)\Z")
 _BYTES = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
+_MS_PER_S = 1000
+
 
 def parse_size(value: object) -> int:
     """Bytes from ``"64MiB"`` or a plain integer. Raises ``InvalidInput``."""
@@ -51,3 +53,14 @@ def show_size(size_bytes: int) -> str:
 def show_duration(seconds: float) -> str:
     """``10.0`` -> ``"10s"``."""
     return f"{seconds:g}s" if seconds >= 1 or seconds == 0 else f"{seconds * 1000:g}ms"
+
+
+def parse_milliseconds(value: object) -> int:
+    """As ``parse_duration``, in whole milliseconds."""
+    return round(parse_duration(value) * _MS_PER_S)
+
+
+def show_milliseconds(value_ms: int) -> str:
+    """A time as it stands in a manifest: in whole seconds where it is some."""
+    seconds, rest_ms = divmod(value_ms, _MS_PER_S)
+    return f"{value_ms}ms" if rest_ms else f"{seconds}s"
