@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.capabilities.web import PATIENCE_S, Page, Web, serving
 from tests.guests.web import ASK, ERRORS
 from tests.runtime.inside import settle
-from tests.runtime.stage import Stage, Workshop
+from tests.runtime.stage import Stage
 from tests.runtime.test_http_recorded import forbid_the_network
+from tests.runtime.web_stage import SECRET, may_ask, stage, web
 from theater.capabilities.http_wire.service import HttpService
 from theater.errors import Crashed, TheaterError
 from theater.model.payload import HostCall, Intent
 from theater.testing.harness import Actor
 
-SECRET = "not-for-anybodys-eyes-0123456789"
+__all__ = ["stage", "web"]  # fixtures of another file
 
 
 def error(name: str) -> str:
@@ -27,31 +26,9 @@ def error(name: str) -> str:
     return f"error {ERRORS.index(name)}"
 
 
-@pytest.fixture
-def web() -> Iterator[Web]:
-    with serving() as made:
-        made.pages["/v1/hello"] = Page(b"hello")
-        yield made
-
-
-@pytest.fixture
-def stage(workshop: Workshop, tmp_path: Path) -> Iterator[Stage]:
-    config = tmp_path / "config" / "theater" / "config.toml"
-    config.parent.mkdir(parents=True)
-    config.write_text('[secrets]\nKEY = "env:KEY_OF_THE_API"\n')
-    environ = {"XDG_CONFIG_HOME": str(tmp_path / "config"), "KEY_OF_THE_API": SECRET}
-    with Stage(workshop, tmp_path, environ=environ) as made:
-        yield made
-
-
 def play(stage: Stage, web: Web, **options: object) -> Actor:
-    """An actor that may ask the server, below ``/v1/``."""
-    table: dict[str, object] = {
-        "allow": [f"* {web.url}/v1/"],
-        "private": [f"127.0.0.1:{web.port}"],
-        "secrets": [f"KEY {web.url}/v1/"],
-    }
-    return stage.play(ASK, capabilities={"http-client": table}, allowed=["http-client"], **options)  # type: ignore[arg-type]  # passed on
+    """An actor that may ask the server."""
+    return stage.play(ASK, capabilities={"http-client": may_ask(web)}, allowed=["http-client"], **options)  # type: ignore[arg-type]  # passed on
 
 
 def to(web: Web, method: str, path: str, body: str = "") -> str:
